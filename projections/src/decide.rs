@@ -83,7 +83,7 @@ fn changes(
 ) -> Result<Vec<(Entity, Change)>, Refusal> {
     Ok(match command {
         Command::PutDocument(put) => one(command, put_document(state, put, context.now)?),
-        Command::RemoveDocument(remove) => one(command, remove_document(state, remove)?),
+        Command::RemoveDocument(remove) => one(command, remove_document(state, remove, context.now)?),
         Command::EnrolNode(enrol) => one(command, identities::enrol_node(state, enrol)?),
         Command::LabelNode(id, labels) => one(command, label_node(state, id, labels)?),
         Command::RetireNode(id) => retire_node(state, id)?,
@@ -117,7 +117,7 @@ fn changes(
         Command::AcceptProposal(accept) => proposals::accept(state, accept)?,
         Command::RejectProposal(reject) => one(command, proposals::reject(state, reject)?),
         Command::PutNode(id, labels) => one(command, put_node(state, id, labels)?),
-        Command::AssignBundle(assign) => bundles::assign(state, assign, context.assignments, context.may_remove)?,
+        Command::AssignBundle(assign) => bundles::assign(state, assign, context)?,
         Command::RemoveBundle(id) => one(command, bundles::remove(state, id)?),
         Command::Mark(mark) => one(command, bundles::mark(state, mark)?),
         Command::RelabelNodes(relabel) => nodes::relabel(state, relabel)?,
@@ -180,7 +180,7 @@ fn put_document(state: &Configuration, put: &PutDocument, now: bool) -> Result<O
     rollouts::is_free(state, &put.id)?;
     is_json_if_new(before, put)?;
     if !now {
-        rollouts::is_not_withdrawn(state, &put.id, &becomes)?;
+        rollouts::is_not_withdrawn(state, &put.id, Some(&becomes))?;
     }
     Ok(Some(Change::DocumentPut(Arc::new(becomes))))
 }
@@ -192,7 +192,7 @@ fn is_json_if_new(before: Option<&DocumentPut>, put: &PutDocument) -> Result<(),
     if is_known { Ok(()) } else { is_json(&put.media_type, &put.content) }
 }
 
-fn remove_document(state: &Configuration, remove: &RemoveDocument) -> Result<Option<Change>, Refusal> {
+fn remove_document(state: &Configuration, remove: &RemoveDocument, now: bool) -> Result<Option<Change>, Refusal> {
     let RemoveDocument { id, rollout } = remove;
     if let Some(rollout) = rollout {
         return rollouts::stage_removal(state, id, rollout);
@@ -201,10 +201,13 @@ fn remove_document(state: &Configuration, remove: &RemoveDocument) -> Result<Opt
         return Ok(None);
     }
     rollouts::is_free(state, id)?;
-    match state.documents.contains_key(id) {
-        true => Ok(Some(Change::DocumentRemoved)),
-        false => Err(Refusal::Unknown(id.into())),
+    if !state.documents.contains_key(id) {
+        return Err(Refusal::Unknown(id.into()));
     }
+    if !now {
+        rollouts::is_not_withdrawn(state, id, None)?;
+    }
+    Ok(Some(Change::DocumentRemoved))
 }
 
 /// A node that was retired must be enrolled by its own command: what it ran was taken from it on purpose.

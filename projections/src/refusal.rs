@@ -52,6 +52,8 @@ pub enum Refusal {
     /// One path would have to be a file and a folder.
     #[error("{path} can't be beside {other} of document {document}: one would be a file and a folder at once")]
     PathConflict {
+        /// The name of the field.
+        field: &'static str,
         /// The path of the request.
         path: DocumentPath,
         /// The path of a present document.

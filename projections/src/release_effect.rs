@@ -24,6 +24,13 @@ pub(crate) enum ReleaseEffect {
 impl Configuration {
     /// What a node's record becomes by its release; none if the node is busy with what it has.
     pub(crate) fn release_effect(&self, rollout: &RolloutId, node: &NodeId) -> Option<ReleaseEffect> {
+        let before = self.settled_digest(node)?;
+        let after = self.released(rollout, node).record_digest(node)?;
+        Some(if after == before { ReleaseEffect::Moot } else { ReleaseEffect::Changed(after) })
+    }
+
+    /// The digest of a node's record; none if the node is busy with it.
+    pub(crate) fn settled_digest(&self, node: &NodeId) -> Option<Digest> {
         let before = self.record_digest(node)?;
         let summary = self.reports().get(node).map(|noted| &*noted.summary);
         // A node that never said what it runs runs nothing.
@@ -32,8 +39,7 @@ impl Configuration {
         if (runs, good) != (before, before) && !summary.is_some_and(is_unwell) {
             return None;
         }
-        let after = self.released(rollout, node).record_digest(node)?;
-        Some(if after == before { ReleaseEffect::Moot } else { ReleaseEffect::Changed(after) })
+        Some(before)
     }
 
     /// The digest of a node's record.

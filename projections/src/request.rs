@@ -8,11 +8,11 @@ use alloc::vec::Vec;
 use schema::answer::{Answer, AppendedEvent, CommandOutcome};
 use schema::bundle::PlanKept;
 use schema::change::Change;
-use schema::command::Command;
+use schema::command::{Command, PutDocument};
 use schema::digest::Digest;
 use schema::entity::{Actor, Entity};
 use schema::event::Event;
-use schema::id::{AttestationId, CommandId, EventId, JobId, LogId, NodeId};
+use schema::id::{AttestationId, CommandId, DocumentId, EventId, JobId, LogId, NodeId};
 use schema::instant::Instant;
 use schema::lease::{Entropy, LeasedJob};
 use schema::limit::{EVENTS_MAX, SPEC_BYTES_MAX};
@@ -20,6 +20,7 @@ use schema::request::Request;
 
 use crate::configuration::Configuration;
 use crate::decide::{Assignments, DecisionContext, EntityChange, TokenSeed, decide, no_file_is_a_folder};
+use crate::document::Document;
 use crate::guard::GuardedChange;
 use crate::record_size::records_fit;
 use crate::refusal::{Refusal, RequestRefusal};
@@ -273,15 +274,27 @@ fn appended(event: &Event) -> AppendedEvent {
     }
 }
 
-/// No document that the request puts has a path that is a folder of another one's. Judged at the end, so that documents may change their places.
+/// No document that the request puts, or begins to roll out, has a path that is a folder of another one's. Judged at the end, so that documents
+/// may change their places.
 fn paths_fit(state: &Configuration, request: &Request) -> Result<(), RequestRefusal> {
+    let staged = |id: &DocumentId| state.rollouts().staged().get(id)?.put.as_ref();
     for (index, ask) in request.commands.iter().enumerate().rev() {
-        let Command::PutDocument(put) = &ask.command else { continue };
-        let staged = || state.rollouts().staged().get(&put.id)?.put.as_ref();
-        let document = if put.rollout.is_some() { staged() } else { state.documents().get(&put.id) };
-        let Some(document) = document else { continue };
-        no_file_is_a_folder(state, &put.id, &document.put.path, put.rollout.as_ref())
-            .map_err(|refusal| RequestRefusal { command: Some(index), refusal })?;
+        let fits = match &ask.command {
+            Command::PutDocument(PutDocument { id, rollout, .. }) => {
+                let document = if rollout.is_some() { staged(id) } else { state.documents().get(id) };
+                document.map_or(Ok(()), |document| no_file_is_a_folder(state, id, &document.put.path, rollout.as_ref()))
+            }
+            // As a draft it was in nobody's way, so that others may have come into its own.
+            Command::StartRollout(id) => {
+                let changes = state.rollouts().open().get(id).into_iter().flat_map(|rollout| rollout.changes.iter());
+                let mut changes = changes.filter_map(|document| Some((document, staged(document)?)));
+                changes.try_for_each(|(document, Document { put, .. })| {
+                    no_file_is_a_folder(state, document, &put.path, Some(id)).map_err(|refusal| refusal.in_field("id"))
+                })
+            }
+            _ => Ok(()),
+        };
+        fits.map_err(|refusal| RequestRefusal { command: Some(index), refusal })?;
     }
     Ok(())
 }

@@ -11,7 +11,6 @@ use schema::id::{Id, LogId, NodeId, RolloutId};
 use crate::configuration::Configuration;
 use crate::decide::in_order;
 use crate::fold::{is_unwell, rejected};
-use crate::release_effect::ReleaseEffect;
 use crate::render::render;
 use crate::rollouts::Rollout;
 
@@ -77,7 +76,7 @@ impl Configuration {
         let mut largest: Option<(&NodeId, usize)> = None;
         for node in &members {
             let manifest = render(&self.released(id, node), node)?;
-            self.tell_apart(&mut apart, id, node, manifest.digest, is_heard(node));
+            self.tell_apart(&mut apart, node, manifest.digest, is_heard(node));
             let bytes = manifest.record_bytes(log_id);
             if largest.is_none_or(|(_, most)| bytes > most) {
                 largest = Some((node, bytes));
@@ -92,15 +91,15 @@ impl Configuration {
         })
     }
 
-    fn tell_apart(&self, apart: &mut MembersApart, id: &RolloutId, node: &NodeId, becomes: Digest, is_heard: bool) {
-        let effect = self.release_effect(id, node);
+    fn tell_apart(&self, apart: &mut MembersApart, node: &NodeId, becomes: Digest, is_heard: bool) {
+        let settled = self.settled_digest(node);
         let summary = self.reports().get(node).map(|noted| &*noted.summary);
         let facts = [
-            (&mut apart.moot, effect == Some(ReleaseEffect::Moot)),
+            (&mut apart.moot, settled == Some(becomes)),
             // Who was barred just now may still be heard, and can't get the changes.
             (&mut apart.offline, !is_heard || self.nodes().get(node).is_some_and(|node| node.access.is_barred())),
             (&mut apart.unwell, summary.is_some_and(is_unwell)),
-            (&mut apart.busy, effect.is_none()),
+            (&mut apart.busy, settled.is_none()),
             (&mut apart.in_other_rollout, self.rollouts().is_in_flight(node)),
             (&mut apart.rejected, summary.and_then(rejected) == Some(becomes)),
         ];

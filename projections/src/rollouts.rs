@@ -27,7 +27,8 @@ pub struct Rollouts {
     /// Where the documents would lie that are staged.
     pub(crate) paths: OrdMap<DocumentPath, OrdSet<DocumentId>>,
     pub(crate) releases: OrdMap<NodeId, OrdMap<RolloutId, Release>>,
-    pub(crate) withdrawn: OrdMap<DocumentId, WithdrawnRevision>,
+    /// The last of each document, in their order; see [`WITHDRAWN_MAX`].
+    pub(crate) withdrawn: OrdMap<DocumentId, Vec<WithdrawnRevision>>,
     pub(crate) guard: Option<u32>,
 }
 
@@ -171,14 +172,17 @@ pub struct StagedRevision {
     pub base: Option<Position>,
 }
 
-/// The revision of a document that an aborted rollout took back.
+/// What an aborted rollout took back of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WithdrawnRevision {
     /// The rollout.
     pub rollout: RolloutId,
-    /// The document as it would have become.
-    pub put: Arc<DocumentPut>,
+    /// The document as it would have become; none if it would have been removed.
+    pub put: Option<Arc<DocumentPut>>,
 }
+
+/// So many revisions of a document are remembered that aborted rollouts took back, one after another, while none was put.
+pub(crate) const WITHDRAWN_MAX: usize = 16;
 
 impl Rollouts {
     /// The rollouts that have not ended, by id.
@@ -223,10 +227,9 @@ impl Rollouts {
         self.releases.get(node).is_some_and(|releases| releases.values().any(|release| release.in_flight))
     }
 
-    /// The revision of a document that an aborted rollout took back, unless another one was put since.
-    #[must_use]
-    pub fn withdrawn(&self, document: &DocumentId) -> Option<&WithdrawnRevision> {
-        self.withdrawn.get(document)
+    /// What aborted rollouts took back of a document since a revision of it was put, the last one first.
+    pub fn withdrawn(&self, document: &DocumentId) -> impl Iterator<Item = &WithdrawnRevision> {
+        self.withdrawn.get(document).into_iter().flatten().rev()
     }
 
     /// The revisions at a path that aborted rollouts took back, by document.
@@ -234,7 +237,8 @@ impl Rollouts {
         &'a self,
         path: &DocumentPath,
     ) -> impl Iterator<Item = (&'a DocumentId, &'a WithdrawnRevision)> {
-        self.withdrawn.iter().filter(move |(_, withdrawn)| withdrawn.put.path == *path)
+        let all = self.withdrawn.iter().flat_map(|(id, all)| all.iter().map(move |withdrawn| (id, withdrawn)));
+        all.filter(move |(_, withdrawn)| withdrawn.put.as_ref().is_some_and(|put| put.path == *path))
     }
 
     /// Of how many nodes a request may change files without saying `now`; none where there is no limit.
@@ -323,8 +327,11 @@ impl Rollout {
     pub(crate) fn settle(&mut self, node: &NodeId, release: &mut Release, outcome: ReleaseOutcome, at: Instant) {
         self.in_flight.remove(node);
         let (was_in_flight, before) = (core::mem::take(&mut release.in_flight), release.outcome);
-        let stays = before.is_some_and(ReleaseOutcome::is_failure)
+        let is_failed = before.is_some_and(ReleaseOutcome::is_failure)
             && !(outcome.is_failure() || outcome == ReleaseOutcome::Confirmed);
+        // Whatever else changes on a node that the rollout changes nothing on is no news of the rollout.
+        let is_unconcerned = before.is_some_and(ReleaseOutcome::is_unconcerned) && outcome.is_unconcerned();
+        let stays = is_failed || is_unconcerned;
         if before == Some(outcome) || stays {
             if was_in_flight {
                 self.settled_at = at;

@@ -65,7 +65,14 @@ impl Configuration {
     /// The active nodes that any change of a rollout is for, as it would become or as it is.
     #[must_use]
     pub fn members<'a>(&'a self, rollout: &'a Rollout) -> BTreeSet<&'a NodeId> {
-        self.targets_of(rollout).flat_map(|target| self.selected(target)).collect()
+        // Many changes have the same target: whom it selects is looked up once.
+        let mut targets: Vec<&Target> = Vec::new();
+        for target in self.targets_of(rollout) {
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
+        targets.into_iter().flat_map(|target| self.selected(target)).collect()
     }
 
     /// Whether any change of a rollout is for an active node.

@@ -82,7 +82,7 @@ fn records_hold_what_is_claimed(state: &Configuration) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::cases(2_000, 10_000), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_job_has_two_holders_none_is_lost_and_every_answer_is_what_the_log_says(acts in history()) {

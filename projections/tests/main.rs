@@ -11,3 +11,8 @@ mod plan;
 mod properties;
 mod rollouts;
 mod scenarios;
+
+/// How many histories a property tries: in `make test`, and in the long form of the faults (`make faults`).
+fn cases(short: u32, long: u32) -> u32 {
+    if std::env::var_os("FAULT_FORM").is_some_and(|form| form == "long") { long } else { short }
+}

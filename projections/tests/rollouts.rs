@@ -52,7 +52,7 @@ fn is_of(event: &Event, change: &Change, id: &RolloutId) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::cases(1_000, 100_000), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_rollout_never_runs_ahead(steps in prop::collection::vec(step(), 20..120)) {
@@ -112,11 +112,6 @@ proptest! {
             prop_assert_eq!(digests(&at_once), digests(&fleet.state), "{}", id);
         }
     }
-}
-
-/// A thousand histories; in the long form of the faults a hundred thousand.
-fn cases() -> u32 {
-    if std::env::var_os("FAULT_FORM").is_some_and(|form| form == "long") { 100_000 } else { 1_000 }
 }
 
 /// Whoever looks after the new log decides whether its rollouts go on.

@@ -62,8 +62,8 @@ pub const LAWS: [(&str, &str); 10] = [
 pub struct RolloutLaws {
     checked: BTreeMap<&'static str, u64>,
     breaches: Vec<LawBreach>,
-    /// The last event of a rollout, to know what stands directly before another one.
-    last: Option<(Position, &'static str)>,
+    /// The last event, and the rollout that it is about, to know what stands directly before another one.
+    last: Option<(Position, RolloutId, &'static str)>,
 }
 
 impl RolloutLaws {
@@ -82,8 +82,10 @@ impl RolloutLaws {
     /// Checks an event of a rollout between the states around it; others say nothing.
     pub fn take(&mut self, event: &Event, change: &Change, before: &Configuration, after: &Configuration) {
         let id = RolloutId::from(event.entity.id.clone());
-        let follows = self.last.filter(|(position, _)| position.next() == event.position).map(|(_, change)| change);
-        self.last = Some((event.position, change.event_type()));
+        let last = self.last.replace((event.position, id.clone(), change.event_type()));
+        let is_before =
+            |(position, rollout, _): &(Position, RolloutId, _)| position.next() == event.position && *rollout == id;
+        let follows = last.filter(is_before).map(|(_, _, change)| change);
         let Some(rollout) = before.rollouts().open().get(&id) else { return };
         let case = Case { event, id: &id, rollout, before, after };
         let found: Vec<(&'static str, Option<String>)> = match change {

@@ -10,7 +10,9 @@ use schema::change::Change;
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::instant::Instant;
+use schema::request::Request;
 use schema::rollout::{NodesExpected, NodesOverdue, NodesReleased, RolloutHalted, StageOpened, StagePassed};
+use serde_json::{Value, json};
 
 /// The laws over events, each of which may be changed before it is folded.
 fn laws(events: &[Event], mut plant: impl FnMut(&mut Event, Change) -> Change) -> RolloutLaws {
@@ -158,4 +160,39 @@ fn planted_breaches_of_order_and_of_what_is_expected_are_found() {
         other => other,
     };
     assert!(broken(settled).contains(&"overdue"), "a node that has settled is called late");
+}
+
+/// A stage of one rollout that has passed proves nothing of another one.
+#[test]
+fn a_promotion_after_the_stage_of_another_rollout_is_found() {
+    let mut story = story::Story::default();
+    let mut ask = |commands: Value| {
+        let body = json!({ "commands": commands });
+        story.request("system/install", &Request::read(body.to_string().as_bytes()).unwrap());
+    };
+    for (node, id) in [("n1", "a"), ("n2", "b")] {
+        let stages = json!([{"name": "rest", "bake_s": 1}]);
+        ask(json!([
+            {"type": "enrol_node", "id": node, "labels": {}},
+            {"type": "open_rollout", "id": id, "max_in_flight": 1, "settle_s": 10, "stages": stages},
+            {"type": "put_document", "id": id, "path": id, "media_type": "text/plain", "content": "new", "rollout": id,
+                "target": {"nodes": [node]}, "priority": 0},
+            {"type": "start_rollout", "id": id},
+        ]));
+    }
+    story.advance("a", &["n1"], &[]);
+    story.run_all(&["n1"]);
+    story.advance("a", &[], &[]);
+    let promoted = |event: &Event| event.event_type == "RolloutPromoted";
+    assert_eq!(story.events.iter().filter(|event| promoted(event)).count(), 1);
+    assert_eq!(laws(&story.events, |_, change| change).breaches(), []);
+    let of_the_other = |event: &mut Event, was: Change| {
+        if was == Change::RolloutPromoted {
+            event.entity = "rollout/b".parse().unwrap();
+        }
+        was
+    };
+    let found = laws(&story.events, of_the_other);
+    let found: Vec<_> = found.breaches().iter().map(|breach| (breach.rollout.as_str(), breach.law)).collect();
+    assert_eq!(found, [("b", "promoted")]);
 }

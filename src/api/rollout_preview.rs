@@ -45,7 +45,8 @@ pub struct RolloutPreview {
 pub struct StagePreview {
     /// The name of the stage.
     pub name: Id,
-    /// How many nodes it would have that no stage before it releases. A stage without nodes never passes.
+    /// How many nodes it would have that no stage before it releases. Without any, the last stage passes when it has
+    /// baked, and another one waits until there is a node for it.
     pub members: u32,
     /// How many of them it would release.
     pub quota: u32,

@@ -3,7 +3,7 @@
 mod text;
 mod watch;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use api::path::ROLLOUTS;
 use clap::{ArgGroup, Args, Subcommand};
@@ -183,7 +183,8 @@ impl StartRollout {
         let (commands, reason) = match (&self.id, &self.file) {
             (Some(id), _) => (vec![json!({"type": "start_rollout", "id": id})], None),
             (None, file) => {
-                let request = rollout_policy::read_request(file.as_deref().unwrap_or(Path::new("-")));
+                let file = file.as_deref().expect("BUG: the group of arguments needs an id or a file");
+                let request = rollout_policy::read_request(file);
                 let RolloutRequest { commands, reason } =
                     request.map_err(|faults| Error::Shown(Box::new(print_faults(&faults))))?;
                 (commands, reason)

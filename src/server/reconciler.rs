@@ -1,5 +1,6 @@
-//! The reconciler: turns what nodes report and request into commands, and their silence and their end too, and looks after rollouts. Unlike a controller of Kubernetes it
-//! corrects nothing on nodes: each agent does that itself. It works only on the server whose relay follows, so there is one.
+//! The reconciler: turns into commands what nodes report and request, and that they are silent or retired; and looks after rollouts. Unlike a
+//! controller of Kubernetes it corrects nothing on nodes: each agent does that itself. It works only on the server whose relay follows, so
+//! there is one.
 
 mod dismissal;
 mod gap_watch;

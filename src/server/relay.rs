@@ -149,6 +149,12 @@ impl Relay {
         (relay, shown)
     }
 
+    /// The same relay, which goes on from what this process has folded already. The check beside it still folds the whole log itself.
+    #[must_use]
+    pub fn resuming(self, follower: Follower) -> Self {
+        Self { follower, ..self }
+    }
+
     /// The same relay, which publishes nothing of a log that lacks events that nodes prove.
     #[must_use]
     pub fn with_node_proofs(self, reports: ReportListener) -> Self {

@@ -142,13 +142,14 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Error>
     }
     tracing::info!(log = %log.log_id(), head = %log.view().position(), "log folded");
 
+    let folded = appender.folded();
     // The appender outlives the HTTP API, so that every request that was accepted is answered.
     let appending = CancellationToken::new();
     let appended = tokio::spawn(appender.heeding(stop.clone()).run(appending.clone()));
     let server = ServerTasks::start(log, link, options.nats.nats_prefix.clone(), stop.clone());
     let is_password_answered = admission.answerer.as_ref().is_some_and(|answerer| answerer.open.is_some());
     server.start_admission(admission);
-    let relay = key.map(|key| server.start_relay(slot, key, usize::from(options.streams.nats_replicas)));
+    let relay = key.map(|key| server.start_relay(slot, key, usize::from(options.streams.nats_replicas), folded));
     let published = server.start_observers(relay.as_ref());
     let http = options.http.http;
     let socket = HttpListener::bind(http, certificate.clone()).await.map_err(|why| Error::Listen(http, why))?;

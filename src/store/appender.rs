@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use replay::log::Follower;
 use schema::answer::Answer;
 use schema::entity::Actor;
 use schema::request::Request;
@@ -63,6 +64,12 @@ impl Appender {
     pub async fn start_with(reader: Reader, clock: Clock) -> Result<(Self, Log), Error> {
         let (task, handle) = AppendTask::start(reader.clone(), clock).await?;
         Ok((Self(task), Log::new(reader, handle)))
+    }
+
+    /// The log as it was folded at the start. Another part of the same process may go on from there, and shares its memory.
+    #[must_use]
+    pub fn folded(&self) -> Follower {
+        self.0.appending.writer.follower.clone()
     }
 
     /// Appends one request beside the processes that serve the log, and ends.

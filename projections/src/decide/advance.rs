@@ -126,7 +126,7 @@ impl Steps<'_> {
         }
     }
 
-    /// Whether the rollout has too many failures, and was stopped, or is.
+    /// Stops the rollout if it has too many failures. Gives whether it has.
     fn stop_if_failing(&mut self) -> bool {
         let rollout = self.rollout();
         if !rollout.has_too_many_failures() {

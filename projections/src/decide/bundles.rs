@@ -17,7 +17,8 @@ use schema::limit::BUNDLE_MEMBERS_MAX;
 use schema::position::Version;
 use schema::request::RequestItem;
 
-use super::rollouts::is_free;
+use super::context::DecisionContext;
+use super::rollouts::{is_free, is_not_withdrawn};
 use crate::configuration::Configuration;
 use crate::refusal::Refusal;
 
@@ -72,10 +73,10 @@ impl Assignments {
 pub(super) fn assign(
     state: &Configuration,
     assign: &AssignBundle,
-    assignments: &Assignments,
-    may_remove: bool,
+    context: &DecisionContext<'_>,
 ) -> Result<Vec<(Entity, Change)>, Refusal> {
     let AssignBundle { id, members, take, empty, grow } = assign;
+    let DecisionContext { assignments, may_remove, now, .. } = *context;
     if members.is_empty() && !empty && !grow {
         return Err(Refusal::EmptyBundle(id.clone()));
     }
@@ -123,7 +124,7 @@ pub(super) fn assign(
     if changes.is_empty() && present.is_none() && *empty {
         changes.push((id.into(), Change::BundleAssigned(Arc::default())));
     }
-    changes.extend(removals(state, removed)?);
+    changes.extend(removals(state, removed, now)?);
     Ok(changes)
 }
 
@@ -133,10 +134,14 @@ fn parts(bundle: &BundleId, joined: &[Entity], left: &[Entity]) -> Vec<(Entity, 
 }
 
 /// The removals of these entities, dependants first.
-fn removals(state: &Configuration, removed: BTreeSet<Entity>) -> Result<Vec<(Entity, Change)>, Refusal> {
+fn removals(state: &Configuration, removed: BTreeSet<Entity>, now: bool) -> Result<Vec<(Entity, Change)>, Refusal> {
     for entity in &removed {
         if entity.kind == Kind::Document {
-            is_free(state, &entity.id.clone().into())?;
+            let id = entity.id.clone().into();
+            is_free(state, &id)?;
+            if !now {
+                is_not_withdrawn(state, &id, None)?;
+            }
         }
         let mut users = state.compliance.referring_to(entity);
         users.retain(|user| !removed.contains(user));

@@ -29,6 +29,7 @@ pub(crate) fn no_file_is_a_folder(
     own: Option<&RolloutId>,
 ) -> Result<(), Refusal> {
     let conflict = |at: &DocumentPath, document: &DocumentId| Refusal::PathConflict {
+        field: "path",
         path: path.clone(),
         other: at.clone(),
         document: document.clone(),

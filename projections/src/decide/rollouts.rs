@@ -18,7 +18,7 @@ use super::checks::no_file_is_a_folder;
 use crate::configuration::Configuration;
 use crate::refusal::Refusal;
 use crate::rollout_refusal::{RolloutRefusal, WithdrawnBy};
-use crate::rollouts::{Rollout, RolloutStatus};
+use crate::rollouts::{Rollout, RolloutStatus, WithdrawnRevision};
 
 pub(super) fn open(state: &Configuration, id: &RolloutId, opened: &RolloutOpened) -> Result<Option<Change>, Refusal> {
     let is_same = |rollout: &Rollout| rollout.status == RolloutStatus::Draft && *rollout.opened == *opened;
@@ -99,14 +99,22 @@ pub(super) fn is_free(state: &Configuration, id: &DocumentId) -> Result<(), Refu
     }
 }
 
-/// What an aborted rollout took back does not come again by itself, as by the next `apply` of a folder that still has it.
-pub(super) fn is_not_withdrawn(state: &Configuration, id: &DocumentId, put: &DocumentPut) -> Result<(), Refusal> {
-    let Some(withdrawn) = state.rollouts.withdrawn(id) else { return Ok(()) };
+/// What an aborted rollout took back does not come again by itself, as by the next `apply` of a folder that still has it. `becomes` is what
+/// the document would be, or none if it would be removed.
+pub(super) fn is_not_withdrawn(
+    state: &Configuration,
+    id: &DocumentId,
+    becomes: Option<&DocumentPut>,
+) -> Result<(), Refusal> {
     let now = state.documents.get(id).map(|document| document.put.digest);
-    let is_it = *withdrawn.put == *put || (withdrawn.put.digest == put.digest && now != Some(put.digest));
-    if !is_it {
-        return Ok(());
-    }
+    let is_it = |withdrawn: &&WithdrawnRevision| match (withdrawn.put.as_deref(), becomes) {
+        (Some(withdrawn), Some(put)) => {
+            *withdrawn == *put || (withdrawn.digest == put.digest && now != Some(put.digest))
+        }
+        (None, None) => true,
+        _ => false,
+    };
+    let Some(withdrawn) = state.rollouts.withdrawn(id).find(is_it) else { return Ok(()) };
     let ended = state.rollouts.ended().get(&withdrawn.rollout);
     let by = ended.map(|ended| ended.by.clone());
     let reason = ended.and_then(|ended| ended.reason.as_deref()).map(|reason| reason.to_string());
@@ -125,13 +133,6 @@ pub(super) fn start(state: &Configuration, id: &RolloutId) -> Result<Vec<(Entity
     };
     if let Some(document) = rollout.changes.iter().find(is_stale) {
         return Err(RolloutRefusal::Stale { rollout: id.clone(), document: document.clone() }.into());
-    }
-    // Until now it was in nobody's way, so that others may have come into its own.
-    for document in &rollout.changes {
-        let staged = state.rollouts.staged().get(document).and_then(|staged| staged.put.as_ref());
-        if let Some(staged) = staged {
-            no_file_is_a_folder(state, document, &staged.put.path, Some(id))?;
-        }
     }
     Ok(Vec::from([(id.into(), Change::RolloutStarted), (id.into(), opening(state, rollout, 0))]))
 }

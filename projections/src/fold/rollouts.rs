@@ -17,7 +17,7 @@ use super::release_verdict::{is_unwell, judged};
 use crate::configuration::{Configuration, Document, Promotion};
 use crate::rollouts::{
     EndedRollout, Release, ReleaseOutcome, Rollout, RolloutEnd, RolloutStatus, StageTally, StagedRevision,
-    WithdrawnRevision,
+    WITHDRAWN_MAX, WithdrawnRevision,
 };
 use crate::selector_index;
 
@@ -287,6 +287,8 @@ impl Configuration {
             let version = self.version(&entity);
             let Some(staged) = self.unstage(document) else { continue };
             match end {
+                // A draft took nothing back: no node ever had it.
+                RolloutEnd::Aborted if rollout.stage.is_none() => {}
                 RolloutEnd::Aborted => self.withdraw_revision(id, document, &staged),
                 RolloutEnd::Promoted | RolloutEnd::Completed => {
                     let promotion = Promotion { opened: rollout.opened_at, position: moment.position };
@@ -317,10 +319,12 @@ impl Configuration {
     }
 
     fn withdraw_revision(&mut self, rollout: &RolloutId, document: &DocumentId, staged: &StagedRevision) {
-        if let Some(Document { put, .. }) = &staged.put {
-            let withdrawn = WithdrawnRevision { rollout: rollout.clone(), put: Arc::clone(put) };
-            self.rollouts.withdrawn.insert(document.clone(), withdrawn);
+        let put = staged.put.as_ref().map(|Document { put, .. }| Arc::clone(put));
+        let all = self.rollouts.withdrawn.entry(document.clone()).or_default();
+        if all.len() == WITHDRAWN_MAX {
+            all.remove(0);
         }
+        all.push(WithdrawnRevision { rollout: rollout.clone(), put });
     }
 
     fn promote_revision(&mut self, id: &DocumentId, staged: &StagedRevision, promotion: Promotion) {

@@ -62,7 +62,7 @@ impl Refusal {
                 _ => "id",
             },
             Self::VersionConflict { .. } => "expected_version",
-            Self::PathConflict { .. } => "path",
+            Self::PathConflict { field, .. } => field,
             Self::NotJson { .. } => "content",
             Self::AlreadyEnrolled(_) | Self::Retired(_) | Self::Barred(_) | Self::JoinTokenExists(_) => "id",
             Self::NodeExists(_) | Self::JoinOtherNode { .. } => "node",
@@ -91,6 +91,16 @@ impl Refusal {
             Self::ClaimLost(_) => "token",
             Self::SpecChanged { .. } => "spec_digest",
             Self::SpecTooLarge { .. } | Self::TooManyEvents => "",
+        }
+    }
+}
+
+impl Refusal {
+    /// The same refusal of a command that has the path of a document by another field.
+    pub(crate) fn in_field(self, field: &'static str) -> Self {
+        match self {
+            Self::PathConflict { path, other, document, .. } => Self::PathConflict { field, path, other, document },
+            refusal => refusal,
         }
     }
 }

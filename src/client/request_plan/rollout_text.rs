@@ -19,7 +19,9 @@ pub(super) fn append_rollout(rollout: &OutcomeRollout, text: &mut String) {
         sort(stages as u64, "stage"),
         rollout.bake_s
     );
-    rollout.stages.iter().for_each(|stage| append_stage(stage, text));
+    for (index, stage) in rollout.stages.iter().enumerate() {
+        append_stage(stage, index + 1 == rollout.stages.len(), text);
+    }
     let apart = [
         (&rollout.offline, "not heard, released when they return"),
         (&rollout.busy, "on their way to what is desired already, released when they run it"),
@@ -39,11 +41,12 @@ pub(super) fn append_rollout(rollout: &OutcomeRollout, text: &mut String) {
     }
 }
 
-fn append_stage(stage: &OutcomeStage, text: &mut String) {
+fn append_stage(stage: &OutcomeStage, is_last: bool, text: &mut String) {
     let OutcomeStage { name, members, quota, first } = stage;
     let name = terminal::line(name);
     let _ = match (members, first.nodes.is_empty()) {
-        (0, _) => writeln!(text, "  stage {name}: no node is left for it, so that it never passes"),
+        (0, _) if is_last => writeln!(text, "  stage {name}: no node is left for it, and it passes when it has baked"),
+        (0, _) => writeln!(text, "  stage {name}: no node is left for it, and it waits until there is one"),
         (_, true) => writeln!(text, "  stage {name}: {quota} of {members}, of which none can be released now"),
         (_, false) => writeln!(text, "  stage {name}: {quota} of {members}, first {}", some(first)),
     };
@@ -78,7 +81,7 @@ mod tests {
         let expected = "\
 Rollout r-1: 120 nodes in 4 stages, which bake 360 s together
   stage canary: 1 of 1, first n-3
-  stage site: no node is left for it, so that it never passes
+  stage site: no node is left for it, and it waits until there is one
   stage tenth: 11 of 119, of which none can be released now
   stage rest: 119 of 119, first n-1, n-2, n-3, n-4, n-5, n-6 and 94 more
   n-7: not heard, released when they return

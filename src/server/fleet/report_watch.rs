@@ -145,7 +145,9 @@ impl BucketWatch {
                     self.hear_entry(&Entry { subject: &subject, headers, payload, revision }, age(written));
                 }
                 // The node reports again within ten seconds.
-                _ => self.reports.unknown_nodes().forget(&node),
+                Ok(Err(_)) => self.reports.unknown_nodes().forget(&node),
+                // While one waits for NATS here, nobody is heard. The watch may notice sooner that it has ended.
+                Err(_) => return,
             }
         }
     }

@@ -134,7 +134,7 @@ fn state_index(state: ConvergenceState) -> u32 {
     index_of(index.expect("BUG: the list has every state"))
 }
 
-/// A row has more bytes in an answer than there are numbers in 32 bits for each byte of its memory.
+/// Memory is full long before a table has 2^32 rows.
 fn index_of(length: usize) -> u32 {
     u32::try_from(length).expect("BUG: a table in memory has fewer rows")
 }

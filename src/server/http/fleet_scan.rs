@@ -45,7 +45,7 @@ fn before(now: Instant, milliseconds: u64) -> Instant {
     Instant::from_unix_micros(now.unix_micros().saturating_sub(micros))
 }
 
-/// The beginning of a reason, on one line. JSON writes a control character as six bytes, and so at most twice as many as there are.
+/// The beginning of a reason, on one line. Control characters become spaces, so that JSON needs at most two bytes for each byte.
 fn short(reason: StatusReason) -> StatusReason {
     let line = |text: &str| text.replace(|c: char| c.is_control(), " ");
     StatusReason {

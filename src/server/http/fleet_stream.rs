@@ -64,8 +64,9 @@ pub(super) async fn open(app: AuthenticatedState) -> Result<Response, ProblemRes
 /// Computes tables as long as somebody looks and the server runs.
 async fn compute_tables(app: AppState, publisher: TablePublisher) {
     while publisher.is_watched() && !app.closing().is_cancelled() {
-        let begun = Instant::now();
+        // Waiting for the log costs nothing: what is rested from is the work.
         let snapshot = app.present_for_nodes().await;
+        let begun = Instant::now();
         let (scanned, last) = (app.clone(), publisher.last());
         let computed = run_blocking(move || {
             let rows = scanned.scan_fleet(&snapshot);

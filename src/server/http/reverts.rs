@@ -12,7 +12,7 @@ use schema::bundle::OWNED_KINDS;
 use schema::command::Command;
 use schema::entity::{Actor, Entity, Kind};
 use schema::event::Event;
-use schema::id::CommandId;
+use schema::id::{CommandId, RolloutId};
 use schema::invalid::InputError;
 use schema::json::read_json;
 use schema::limit::{BODY_BYTES_MAX, COMMANDS_MAX, REASON_BYTES_MAX};
@@ -188,7 +188,7 @@ impl AuthenticatedState {
         let states = [before.clone(), after.clone(), now.clone()];
         let judged = self.run_expensive(async move {
             let [before, after, now] = &states;
-            let parts = parts_of(before, after, &events, &only)?;
+            let parts = parts_of([before, after, now], &events, &only)?;
             let changed = if anyway { BTreeSet::new() } else { changed_since([before, after, now], &parts) };
             Ok::<_, ProblemResponse>((parts, changed))
         });
@@ -231,27 +231,26 @@ impl AuthenticatedState {
 
 /// What of a request is to be taken back.
 fn parts_of(
-    before: &Configuration,
-    after: &Configuration,
+    [before, after, now]: [&Configuration; 3],
     events: &[Event],
     only: &BTreeSet<Entity>,
 ) -> Result<DifferenceParts, ProblemResponse> {
     let RequestTrace { mut parts, lasting } = RequestTrace::of(before, events);
     let named = with_members(only, [before, after]);
     let is_named = |entity: &Entity| only.is_empty() || named.contains(entity);
-    let stays: Vec<String> = lasting
-        .iter()
-        .filter(|(entity, _)| only.is_empty() || only.contains(*entity))
-        .take(NAMED_MAX)
-        .map(|(entity, event_type)| format!("{event_type} of {entity}"))
-        .collect();
+    let stays: Vec<_> = lasting.iter().filter(|(entity, _)| only.is_empty() || only.contains(*entity)).collect();
     if !stays.is_empty() {
-        let rollout = lasting.keys().find(|entity| entity.kind == Kind::Rollout);
+        let is_open = |entity: &&Entity| {
+            entity.kind == Kind::Rollout && now.rollouts().open().contains_key(&RolloutId::from(entity.id.clone()))
+        };
+        let rollout = stays.iter().map(|(entity, _)| *entity).find(is_open);
+        let named = stays.iter().take(NAMED_MAX).map(|(entity, event_type)| format!("{event_type} of {entity}"));
+        let named: Vec<String> = named.collect();
         let abort =
             rollout.map(|rollout| format!("; `abort_rollout` takes back what {rollout} changes")).unwrap_or_default();
         let detail = format!(
             "can't be taken back: {}{abort}; documents, definitions, labels and bundles can: name those that you want in `only`",
-            stays.join(", ")
+            named.join(", ")
         );
         return Err(ProblemResponse::new(ErrorCode::NotUndoable, detail).in_field("command_id"));
     }

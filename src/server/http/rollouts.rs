@@ -117,6 +117,12 @@ fn wait(RolloutWait { reason, until, nodes }: RolloutWait) -> WaitView {
     WaitView { reason: reason.name().to_owned(), until, nodes: nodes.into() }
 }
 
+fn any<'a>(state: &'a Configuration, id: &RolloutId) -> Option<AnyRollout<'a>> {
+    let rollouts = state.rollouts();
+    let ended = || rollouts.ended().get(id).map(AnyRollout::Ended);
+    rollouts.open().get(id).map(AnyRollout::Open).or_else(ended)
+}
+
 fn all(state: &Configuration) -> BTreeMap<RolloutId, AnyRollout<'_>> {
     let rollouts = state.rollouts();
     let open = rollouts.open().iter().map(|(id, rollout)| (id.clone(), AnyRollout::Open(rollout)));
@@ -143,8 +149,8 @@ pub(super) async fn one(
     let state = app.snapshot(query).await?.configuration;
     let reader =
         RolloutReader { state: &state, now: system_time(), is_heard: |id: &NodeId| app.reports().is_heard(id) };
-    match all(&state).get(&id) {
-        Some(rollout) => Ok(JsonAnswer::new(state.position(), reader.detail(&id, rollout))),
+    match any(&state, &id) {
+        Some(rollout) => Ok(JsonAnswer::new(state.position(), reader.detail(&id, &rollout))),
         None => Err(ProblemResponse::unknown_entity("rollout", id.as_str())),
     }
 }

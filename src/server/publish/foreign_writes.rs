@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::push::{Ordered, OrderedConfig};
 use futures::StreamExt as _;
 use schema::address::{Bucket, Prefix};
 use tokio::sync::mpsc;
@@ -22,16 +24,32 @@ pub struct RecordWrite {
 /// Sends every write, until the receiver is dropped. Each watch begins with the records that are there, so that a write before it or
 /// during a pause is sent as well.
 pub async fn watch(jetstream: Context, prefix: Prefix, writes: mpsc::Sender<RecordWrite>) {
+    let bucket = prefix.bucket_subject(Bucket::Desired, "");
     while !writes.is_closed() {
-        if let Ok(store) = jetstream.get_key_value(prefix.bucket(Bucket::Desired)).await
-            && let Ok(mut watch) = store.watch_with_history(">").await
-        {
-            while let Some(Ok(entry)) = watch.next().await {
-                if writes.send(RecordWrite { key: entry.key, revision: entry.revision }).await.is_err() {
+        if let Some(mut messages) = open(&jetstream, &prefix).await {
+            while let Some(Ok(message)) = messages.next().await {
+                let (Ok(info), Some(key)) = (message.info(), message.subject.strip_prefix(&bucket)) else { continue };
+                let write = RecordWrite { key: key.to_owned(), revision: info.stream_sequence };
+                if writes.send(write).await.is_err() {
                     return;
                 }
             }
         }
         tokio::time::sleep(AGAIN_AFTER).await;
     }
+}
+
+/// Every write without its record: the acknowledgements of a change for a large fleet come over the same connection, and would wait behind
+/// all of its records.
+async fn open(jetstream: &Context, prefix: &Prefix) -> Option<Ordered> {
+    let config = OrderedConfig {
+        deliver_subject: jetstream.client().new_inbox(),
+        description: Some("writes to the records".to_owned()),
+        filter_subject: prefix.bucket_subjects(Bucket::Desired),
+        deliver_policy: DeliverPolicy::LastPerSubject,
+        headers_only: true,
+        ..OrderedConfig::default()
+    };
+    let stream = jetstream.get_stream(prefix.bucket_stream(Bucket::Desired)).await.ok()?;
+    stream.create_consumer(config).await.ok()?.messages().await.ok()
 }

@@ -24,6 +24,7 @@ pub mod ownership;
 pub mod publisher;
 pub mod rebuild;
 pub mod records;
+mod records_under_way;
 pub mod recovery_scan;
 pub mod signing_key;
 pub mod source;

@@ -25,6 +25,7 @@ use super::error::SourceError;
 use super::event_stream::EventStreamWriter;
 use super::ownership::PublicKeys;
 use super::records::Records;
+use super::records_under_way::RecordsUnderWay;
 pub use super::source::PublishSource;
 use super::stream_comparison::StreamExcess;
 use super::{Error, streams};
@@ -131,11 +132,12 @@ impl Publisher {
         self.plain = PlainContents::default();
         failpoints::REPAIR_READ.reached();
         let nodes: Vec<NodeId> = state.nodes().keys().cloned().collect();
-        let mut written = 0;
+        let mut under_way = RecordsUnderWay::default();
         for nodes in nodes.chunks(NODES_AT_ONCE) {
             let desired = self.prepare(state, nodes, &mut false).await?;
-            written += self.records.set(desired, Some(&held)).await?;
+            self.records.set(&mut under_way, desired, Some(&held)).await?;
         }
+        let written = self.records.finish(under_way, Some(&held)).await?;
         self.records.sweep(&held, |node| state.nodes().contains_key(node)).await?;
         self.blobs.note_unneeded(&self.plain);
         failpoints::REPAIR_RECORDS.reached();
@@ -160,11 +162,13 @@ impl Publisher {
     ) -> Result<(), Error> {
         let mut has_changed = self.plain.follow(state, events);
         let nodes: Vec<NodeId> = affected.into_iter().collect();
+        let mut under_way = RecordsUnderWay::default();
         for nodes in nodes.chunks(NODES_AT_ONCE) {
             let desired = self.prepare(state, nodes, &mut has_changed).await?;
             failpoints::PUBLISH_BLOBS.reached();
-            self.records.set(desired, None).await?;
+            self.records.set(&mut under_way, desired, None).await?;
         }
+        self.records.finish(under_way, None).await?;
         failpoints::PUBLISH_RECORDS.reached();
         if has_changed {
             self.blobs.note_unneeded(&self.plain);

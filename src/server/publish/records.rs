@@ -15,10 +15,8 @@ use schema::position::Position;
 use schema::seal::{PublicKey, SecretKey, SignedRecord};
 use schema::wire::WireRecord as _;
 
+use super::records_under_way::{RecordsUnderWay, SentRecord, SignedBytes, UnderWayLimit};
 use super::{Error, latest_messages, streams};
-
-/// Records that are sent before the first is acknowledged: at 768 KiB each, at most 48 MiB.
-const IN_FLIGHT: usize = 64;
 
 /// The bucket of desired records as its publisher left it.
 #[derive(Debug)]
@@ -63,7 +61,7 @@ impl Records {
             if latest.deleted {
                 continue;
             }
-            if let Some(found) = signed_position(&self.key.public(), &latest.payload).filter(|found| *found > head) {
+            if let Some(found) = position_ahead(&self.key.public(), &latest.payload, head) {
                 return Err(Error::Forked { what: format!("the record of {key}"), found, head });
             }
             records.insert(key.to_owned(), latest.payload);
@@ -88,31 +86,77 @@ impl Records {
     }
 
     fn note_revision(&mut self, key: &str, revision: u64) {
-        self.revisions.insert(key.to_owned(), revision);
+        match self.revisions.get_mut(key) {
+            Some(known) => *known = revision,
+            None => drop(self.revisions.insert(key.to_owned(), revision)),
+        }
         self.last = self.last.max(revision);
     }
 
-    /// Signs and sets records, except for those that the bucket held already. Gives how many were set.
+    /// Signs records and sends them, except for those that the bucket held already. Waits only while too many are on their way.
+    ///
+    /// # Errors
+    /// If NATS does not take an earlier one, or somebody else wrote meanwhile.
+    pub async fn set(
+        &mut self,
+        under_way: &mut RecordsUnderWay,
+        records: Vec<Desired>,
+        published: Option<&PublishedRecords>,
+    ) -> Result<(), Error> {
+        if let Some(signed) = under_way.sign(&self.key, records) {
+            self.send_signed(under_way, signed, published).await?;
+        }
+        self.settle(under_way, published, UnderWayLimit::whole()).await
+    }
+
+    /// Waits until every record is acknowledged. Gives how many were set.
     ///
     /// # Errors
     /// If NATS does not take them all, or somebody else wrote meanwhile.
-    pub async fn set(&mut self, records: Vec<Desired>, published: Option<&PublishedRecords>) -> Result<usize, Error> {
-        let mut written = 0;
-        for chunk in records.chunks(IN_FLIGHT) {
-            let mut acks = Vec::with_capacity(chunk.len());
-            for desired in chunk {
-                let signed = Bytes::from(self.key.seal(desired.write()).write());
-                if published.and_then(|published| published.records.get(desired.node.as_str())) != Some(&signed) {
-                    acks.push((&desired.node, self.send(desired.node.as_str(), signed).await?));
-                }
-            }
-            for (node, ack) in acks {
+    pub async fn finish(
+        &mut self,
+        mut under_way: RecordsUnderWay,
+        published: Option<&PublishedRecords>,
+    ) -> Result<usize, Error> {
+        self.settle(&mut under_way, published, UnderWayLimit::NOTHING).await?;
+        Ok(under_way.written())
+    }
+
+    /// Sends what is signed, and waits for acknowledgements until no more are under way than may be.
+    async fn settle(
+        &mut self,
+        under_way: &mut RecordsUnderWay,
+        published: Option<&PublishedRecords>,
+        limit: UnderWayLimit,
+    ) -> Result<(), Error> {
+        loop {
+            if let Some(signed) = under_way.signed(limit).await {
+                self.send_signed(under_way, signed, published).await?;
+            } else if under_way.is_within(limit) {
+                return Ok(());
+            } else if let Some(SentRecord { node, ack, .. }) = under_way.next_sent() {
                 let ack = ack.await.map_err(|error| self.refused(node.as_str(), &error))?;
                 self.note_revision(node.as_str(), ack.sequence);
-                written += 1;
             }
         }
-        Ok(written)
+    }
+
+    async fn send_signed(
+        &self,
+        under_way: &mut RecordsUnderWay,
+        signed: Vec<SignedBytes>,
+        published: Option<&PublishedRecords>,
+    ) -> Result<(), Error> {
+        for SignedBytes { node, bytes } in signed {
+            let size = bytes.len();
+            if published.and_then(|published| published.records.get(node.as_str())) == Some(&bytes) {
+                continue;
+            }
+            let message = PublishMessage::build().payload(bytes);
+            let ack = self.send_message(node.as_str(), message).await?;
+            under_way.note_sent(SentRecord { node, size, ack });
+        }
+        Ok(())
     }
 
     /// Deletes the records of ids that are no node of the log.
@@ -135,10 +179,6 @@ impl Records {
             self.note_revision(key, ack.sequence);
         }
         Ok(())
-    }
-
-    async fn send(&self, key: &str, payload: Bytes) -> Result<async_nats::jetstream::context::PublishAckFuture, Error> {
-        self.send_message(key, PublishMessage::build().payload(payload)).await
     }
 
     async fn send_message(
@@ -170,9 +210,9 @@ async fn remove_foreign(stream: &Stream, subject: &str) -> Result<(), Error> {
     purged.map(drop).map_err(|error| Error::nats(format!("removing {subject}"), error))
 }
 
-/// The position of a record, if this key signed it.
-fn signed_position(key: &PublicKey, payload: &[u8]) -> Option<Position> {
+/// The position of a record that is ahead of the log, if this key signed it. The signature takes longest, so it is verified last.
+fn position_ahead(key: &PublicKey, payload: &[u8], head: Position) -> Option<Position> {
     let signed = SignedRecord::read(payload).ok()?;
-    let body = key.open(&signed).ok()?;
-    Desired::read(body).ok().map(|desired| desired.position)
+    let position = Desired::read(&signed.body).ok()?.position;
+    (position > head && key.open(&signed).is_ok()).then_some(position)
 }

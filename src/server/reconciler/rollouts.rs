@@ -21,6 +21,7 @@ use schema::position::Position;
 use schema::report::{RecordRef, ReportSummary, Reported};
 use schema::request::Request;
 use store::log::Log;
+use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::fleet::listener::ReportListener;
@@ -56,9 +57,15 @@ pub(super) async fn advance_rollouts(log: &Log, reports: &ReportListener, gaps: 
                 continue;
             }
             looked.insert(id.clone(), (state.position(), now));
+            // Reports are read, and the pulse noted, between two rollouts: to look at many takes time.
+            yield_now().await;
             let seen = presence.seen(now, &state, id, rollout, reports, &patience);
             if advance(&state, &seen, system_time().max(state.at())).is_empty() {
                 continue;
+            }
+            // Nodes seem silent after a gap until their reports are read. The next pass begins to measure anew.
+            if gaps.note(Instant::now()) != known_gaps || !reports.is_listening() {
+                break;
             }
             match log.submit(Request::of([Command::AdvanceRollout(seen)]), Actor::Reconciler, None).await {
                 Ok(answer) => tracing::info!(rollout = %id, position = %answer.position, "advanced a rollout"),

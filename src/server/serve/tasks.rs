@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bus::connect::Link;
+use replay::log::Follower;
 use schema::address::Prefix;
 use schema::id::NodeId;
 use schema::position::Position;
@@ -94,8 +95,8 @@ impl ServerTasks {
         }
     }
 
-    /// Starts the relay, and the reconciler that works while the relay follows.
-    pub(super) fn start_relay(&self, slot: Slot, key: SecretKey, replicas: usize) -> RelayHandle {
+    /// Starts the relay, from what is folded already, and the reconciler that works while the relay follows.
+    pub(super) fn start_relay(&self, slot: Slot, key: SecretKey, replicas: usize, folded: Follower) -> RelayHandle {
         self.spawn(watch_slot(slot.clone()));
         let (log, link, prefix) = (&self.log, &self.link, &self.prefix);
         let (jetstream, log_id) = (link.jetstream(), log.log_id());
@@ -105,7 +106,7 @@ impl ServerTasks {
         let table = Arc::new(ContentSource(reader.clone()));
         let (relay, status) = Relay::new(slot, reader, link.clone(), settings, table);
         let signature_wanted = relay.signature_wanted();
-        let relay = relay.with_node_proofs(self.reports.clone()).reporting_to(log.findings().clone());
+        let relay = relay.resuming(folded).with_node_proofs(self.reports.clone()).reporting_to(log.findings().clone());
         self.tasks.spawn(relay.run(self.stop.clone()));
         let source = Arc::new(LogBackend::new(log.clone(), Arc::clone(&signature_wanted)));
         let (client, order) = (link.client().clone(), Arc::default());

@@ -61,7 +61,7 @@ async fn a_request_in_a_file_is_shown_and_started() {
     fails(2, "no terminal to ask on", fleet.run(&["rollout", "start", "-f", &file]));
     assert_eq!(fleet.position().await, before);
     let said = done(fleet.run(&["rollout", "start", "-f", &file, "--yes"]));
-    assert!(said.contains("  stage site: no node is left for it, so that it never passes\n"), "{said}");
+    assert!(said.contains("  stage site: no node is left for it, and it waits until there is one\n"), "{said}");
     let rollout = fleet.get("/v1/rollouts/r-1").await;
     assert_eq!(rollout["status"], "running");
     let started = fleet.get("/v1/events?entity=rollout/r-1").await;

@@ -3,9 +3,9 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo nextest run -p headwater --test door contract` writes `schema/openapi.json` anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use api::error_code::ErrorCode;
 use axum::http::{Method, StatusCode};
@@ -49,11 +49,18 @@ pub(crate) fn check_commands(body: &[u8]) {
 }
 
 fn assert_valid(schema: &Value, instance: &Value, what: &str) {
-    let schema = json!({"allOf": [schema], "components": DOCUMENT["components"]});
-    let validator = validator(&schema);
+    let validator = validator_in_document(schema);
     let faults: Vec<String> =
         validator.iter_errors(instance).map(|fault| format!("{} at {}", fault, fault.instance_path())).collect();
     assert!(faults.is_empty(), "{what}\n{}", faults.join("\n"));
+}
+
+/// The validator of a schema of the document. To make one takes longer than a request, so that each is made once.
+fn validator_in_document(schema: &Value) -> Arc<jsonschema::Validator> {
+    static MADE: LazyLock<Mutex<HashMap<String, Arc<jsonschema::Validator>>>> = LazyLock::new(Mutex::default);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let make = || Arc::new(validator(&json!({"allOf": [schema], "components": DOCUMENT["components"]})));
+    Arc::clone(made.entry(schema.to_string()).or_insert_with(make))
 }
 
 /// Formats such as `date-time` count.

@@ -170,4 +170,12 @@ async fn whoever_asks_about_a_node_or_takes_something_back_is_told_of_the_rollou
     assert_eq!(house.shown("/v1/fleet").await["guard"], Value::Null);
     house.done(json!([{"type": "set_guard", "nodes_max": 3}])).await;
     assert_eq!(house.shown("/v1/fleet").await["guard"], 3);
+    // What has ended can't be aborted any more.
+    let aborted = house.done(json!([{"type": "abort_rollout", "id": "r"}])).await;
+    for request in [sent, aborted] {
+        let undone = house.revert(&json!({"command_id": request["command_id"]})).await;
+        undone.is_problem("it has ended", 409, "not_undoable", "command_id");
+        let detail = undone.json()["detail"].as_str().unwrap().to_owned();
+        assert!(!detail.contains("abort_rollout"), "{detail}");
+    }
 }

@@ -14,7 +14,7 @@ use super::course::put;
 
 impl Story {
     /// What the reconciler saw of a rollout's nodes.
-    fn advance(&mut self, rollout: &str, heard: &[&str], silent: &[&str]) {
+    pub fn advance(&mut self, rollout: &str, heard: &[&str], silent: &[&str]) {
         let nodes = |named: &[&str]| named.iter().map(|id| id.parse().unwrap()).collect();
         let (id, heard, silent): (_, BTreeSet<NodeId>, BTreeSet<NodeId>) =
             (rollout.parse().unwrap(), nodes(heard), nodes(silent));
@@ -24,7 +24,7 @@ impl Story {
     }
 
     /// These nodes apply what they are to run, and say so.
-    fn run_all(&mut self, nodes: &[&str]) {
+    pub fn run_all(&mut self, nodes: &[&str]) {
         for id in nodes {
             let node: NodeId = id.parse().unwrap();
             let manifest = render(&self.state, &node).unwrap();
