@@ -1,5 +1,11 @@
 // Texts of what the log says, of times and of addresses: pure functions.
 
+// What can't be seen, or changes the order of what stands beside it: the table of schema/src/terminal.rs.
+const UNSEEN = /(?![\n\t])[\p{Cc}\p{Zl}\p{Zp}\p{DI}\ufff9-\ufffb]/gu;
+
+/** The text as it is shown: nodes and others wrote it, and none of them may hide a part of it. */
+export const printable = (text) => text.replace(UNSEEN, "\ufffd");
+
 export function shellWord(text) {
   return /^[A-Za-z0-9_\/:=.,@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
@@ -54,8 +60,8 @@ export function summarize(events) {
 export function requestsOf(events) {
   const requests = new Map();
   for (const event of events) {
-    const { command_id, actor, reason, at, count } = event;
-    if (!requests.has(command_id)) requests.set(command_id, { command_id, actor, reason, at, count, events: [] });
+    const { command_id, actor, reason, at } = event;
+    if (!requests.has(command_id)) requests.set(command_id, { command_id, actor, reason, at, events: [] });
     requests.get(command_id).events.push(event);
   }
   return [...requests.values()].sort((a, b) => lastOf(b) - lastOf(a));
@@ -152,8 +158,9 @@ export function parseMoment(text, local = false, now = Date.now()) {
   const today = on(now);
   const date = day || !(today > now) ? today : on(now - DAY);
   if (Number.isNaN(date.getTime())) return { problem: "there is no such time" };
-  // A second that is shown is meant to its end.
-  return { at: date.toISOString().replace(/\.000Z/, parts[3] ? ".999999Z" : "$&") };
+  // A second without a fraction is meant to its end. Dates of this language end at milliseconds, times of the log do not.
+  const fraction = second.slice(3, 10) || (parts[3] ? ".999999" : ".000");
+  return { at: `${date.toISOString().slice(0, 19)}${fraction}Z` };
 }
 
 /** Round times: the later one in this list, the rounder. */
@@ -181,7 +188,6 @@ function tickLabel(instant, step, local) {
   return text.slice(11, step >= MINUTE ? 16 : 19) + (local ? "" : "Z");
 }
 
-/** The position at a time, between the two known moments around it. */
 export function positionAt(times, instant) {
   for (let index = 1; index < times.length; index += 1) {
     const [before, after] = [times[index - 1], times[index]];
@@ -193,7 +199,6 @@ export function positionAt(times, instant) {
   return times[times.length - 1].position;
 }
 
-/** The time at a position, likewise; null if none is known. */
 export function timeAt(times, position) {
   if (times.length === 0) return null;
   for (let index = 1; index < times.length; index += 1) {
@@ -255,7 +260,6 @@ export function tokenOf(fragment) {
   return found ? decode(found[1]) : null;
 }
 
-/** A path of the API with its segments encoded: `apiPath("nodes", "n-1", "files", "etc/motd")`. */
 export function apiPath(...segments) {
   return "/v1/" + segments.map((each) => String(each).split("/").map(encodeURIComponent).join("/")).join("/");
 }
