@@ -1,5 +1,4 @@
-// A change by hand: what it would do is shown first, it is sent with a reason and only if it still does exactly that, and the
-// command line that does the same stands beside it.
+// A change by hand: what it would do is shown first, and it is sent with a reason and only if it still does exactly that.
 
 import { h, setText, swap } from "./dom.js";
 import { quote, terms } from "./nodes.js";
@@ -137,7 +136,7 @@ class ActionDialog {
 /** With these a server says that it did not even begin. */
 const NOT_BEGUN = ["overloaded", "not_ready", "clock_ahead", "too_many_questions", "position_not_reached"];
 
-/** Whether a request may have been stored although its answer, which may be that of a proxy, is an error. `sent` is an earlier attempt. */
+/** Whether a request may have been stored although its answer is an error. `sent` is an earlier attempt. */
 export function mayBeStored({ status, code }, sent) {
   // Who may not ask any more learns nothing of what was sent before.
   if (sent && (status === 401 || status === 403)) return true;

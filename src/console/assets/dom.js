@@ -4,10 +4,7 @@ import { printable } from "./text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/**
- * Makes an element: `h("div.card.wide", {title: "x", onclick: act}, …)`. Attributes may be missing. Children are nodes, texts and
- * lists of them; `null` and `false` are left out, as in attributes.
- */
+/** Makes an element: `h("div.card.wide", {title: "x", onclick: act}, …)`. Children are nodes, texts and lists of them, or nothing. */
 export function h(tag, ...parts) {
   const [name, ...classes] = tag.split(".");
   const element = document.createElement(name);
@@ -64,10 +61,7 @@ export function setText(element, text) {
   if (element.textContent !== shown) element.textContent = shown;
 }
 
-/**
- * Puts new children in the place of the old ones, and keeps what the reader did: open parts, the focus, the caret.
- * Parts are found again by their attribute `data-key`.
- */
+/** Puts new children in the place of the old ones, and keeps open parts and the focus: parts are found again by `data-key`. */
 export function swap(root, ...children) {
   const open = new Map();
   for (const part of root.querySelectorAll("details[data-key]")) open.set(part.dataset.key, part.open);
@@ -192,7 +186,7 @@ export class VirtualList {
     }
   }
 
-  // Readers of screens follow the order in the document. It is put right once the list rests, because moving rows takes time.
+  // Readers of screens follow the order in the document: it is put right once the list rests.
   #order() {
     const rows = this.#rows.toSorted((a, b) => a.index - b.index).map((row) => row.element);
     const isRight = rows.every((row, place) => this.#root.children[place] === row);

@@ -12,7 +12,7 @@ const COUNT_MS = 5_000;
 
 export class Frame {
   #app;
-  #listeners = [];
+  #over = new AbortController();
   #timers = [];
 
   constructor(app) {
@@ -53,18 +53,13 @@ export class Frame {
     this.main.focus();
   }
 
-  #on(target, type, act) {
-    target.addEventListener(type, act);
-    this.#listeners.push(() => target.removeEventListener(type, act));
-  }
-
   #follow() {
     const { connection, prefs } = this.#app;
-    this.#on(connection, "link", () => this.#drawLive());
-    this.#on(connection, "fleet", () => this.#grow());
-    this.#on(connection, "change", (event) => this.#grow(event.detail.moved));
-    this.#on(prefs, "theme", () => this.#drawChoices());
-    this.#on(prefs, "time", () => this.#drawChoices());
+    connection.addEventListener("link", () => this.#drawLive(), this.#over);
+    connection.addEventListener("fleet", () => this.#grow(), this.#over);
+    connection.addEventListener("change", (event) => this.#grow(event.detail.moved), this.#over);
+    prefs.addEventListener("theme", () => this.#drawChoices(), this.#over);
+    prefs.addEventListener("time", () => this.#drawChoices(), this.#over);
     this.#timers.push(setInterval(() => this.#tick(), 1_000), setInterval(() => this.watch(), WATCH_MS));
     this.#drawChoices();
     this.#drawLive();
@@ -73,7 +68,7 @@ export class Frame {
   }
 
   close() {
-    for (const end of this.#listeners) end();
+    this.#over.abort();
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.counting);
   }
@@ -175,7 +170,7 @@ export class Frame {
   }
 }
 
-// The bar of the log. Its axis is the position; at any place of it the whole console shows the world as it was there.
+// The bar of the log: at any place of it the whole console shows the world as it was there.
 
 const TICK_PX = 116;
 const SETTLE_MS = 200;

@@ -1,5 +1,5 @@
-// The hub holds the token and the one live stream, and asks the server for all tabs of this browser. It runs in a
-// SharedWorker; where there is none, in the page itself. The token is in its memory only: no cookie, no storage.
+// The hub holds the token, in its memory only, and the one live stream, and asks the server for all tabs of this browser. It runs
+// in a SharedWorker; where there is none, in the page itself.
 
 import { Fleet } from "./nodes.js";
 
@@ -46,8 +46,7 @@ export class Hub {
     this.#tell({ type: "session", session });
   }
 
-  // Any page can lead a browser to a link with a token: whoever is signed in stays so until the token is found good, and says yes
-  // if it is somebody else's.
+  // Any page can lead a browser to a link with a token: it takes the place of a good one only if it is good, and the reader agrees.
   async #signIn(port, { token, replace }) {
     const { status, body } = await this.#ask({ path: "/v1/whoami" }, token);
     const { signed_in, name } = this.#session;

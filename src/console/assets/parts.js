@@ -122,7 +122,7 @@ export function download(name, text) {
 
 const LINES_MAX = 400;
 
-/** Lines of a unified difference, without its file names: `{kind: "same"|"add"|"del"|"hunk", text, old, new}`. */
+/** Lines of a unified difference: `{kind: "same"|"add"|"del"|"hunk", text, old, new}`. */
 export function parseUnified(unified) {
   const lines = [];
   let [before, after] = [0, 0];
@@ -219,7 +219,7 @@ const BUSY_MS = 5_000;
 // These members differ in every answer, and no page shows more of them than their size.
 const VOLATILE = new Set(["silence_ms", "seq"]);
 
-/** `concerns(change, moved)`: whether the live change matters here; unless given, each new event does. `pause`: between two loads. */
+/** `concerns(change, moved)`: whether the live change matters here; unless given, each new event does. */
 export function livePage(app, root, { load, draw, pause = RELOAD_MS_MIN, concerns = (_, moved) => moved }) {
   let [closed, running, again, shown, timer, note] = [false, false, false, null, null, null];
   root.replaceChildren(h("p.quiet.loading", "Loading …"));
@@ -262,24 +262,20 @@ export function livePage(app, root, { load, draw, pause = RELOAD_MS_MIN, concern
     timer ??= setTimeout(reload, wait);
   }
 
-  const onChange = (event) => !app.at && concerns(event.detail.change, event.detail.moved) && soon(pause);
-  const onFleet = () => !app.at && soon(pause);
-  const onTime = () => {
+  const over = new AbortController();
+  app.connection.addEventListener("change", ({ detail }) => !app.at && concerns(detail.change, detail.moved) && soon(pause), over);
+  app.connection.addEventListener("fleet", () => !app.at && soon(pause), over);
+  app.prefs.addEventListener("time", () => {
     shown = null;
     reload();
-  };
-  app.connection.addEventListener("change", onChange);
-  app.connection.addEventListener("fleet", onFleet);
-  app.prefs.addEventListener("time", onTime);
+  }, over);
   reload();
   return {
     reload,
     close() {
       closed = true;
       clearTimeout(timer);
-      app.connection.removeEventListener("change", onChange);
-      app.connection.removeEventListener("fleet", onFleet);
-      app.prefs.removeEventListener("time", onTime);
+      over.abort();
     },
   };
 }

@@ -166,7 +166,7 @@ export function parseMoment(text, local = false, now = Date.now()) {
 /** Round times: the later one in this list, the rounder. */
 const STEPS = [SECOND, 10 * SECOND, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 28 * DAY];
 
-/** Labels for an axis of positions: in each of `slots` equal stretches the roundest time. `times` are moments `{position, at}`. */
+/** Labels for an axis of positions: in each of `slots` equal stretches the roundest time. */
 export function ticks(times, slots, local = false) {
   if (times.length < 2) return [];
   const [first, last] = [times[0].position, times.at(-1).position];

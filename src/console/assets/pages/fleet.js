@@ -27,7 +27,8 @@ class FleetPage {
   #print = "";
   #tail = "";
   #timer = null;
-  #closers = [];
+  #clock = null;
+  #over = new AbortController();
 
   constructor(app, root, route) {
     this.#app = app;
@@ -80,22 +81,21 @@ class FleetPage {
   }
 
   #follow() {
-    const on = (target, type, act) => {
-      target.addEventListener(type, act);
-      this.#closers.push(() => target.removeEventListener(type, act));
-    };
+    const on = (target, type, act) => target.addEventListener(type, act, this.#over);
     on(this.#app.connection, "fleet", () => !this.#app.at && this.#load());
     on(this.#app.connection, "change", (event) => !this.#app.at && event.detail.rowsChanged && this.#soon());
     on(this.#app.prefs, "time", () => this.list.repaint());
     // Rows must not move away below a pointer that is about to choose one. One that rests chooses none.
     on(this.grid, "pointermove", (event) => event.pointerType === "mouse" && this.#hold(true));
     on(this.grid, "pointerleave", () => this.#hold(false));
-    const clock = setInterval(() => this.list.repaint(), CLOCK_MS);
-    this.#closers.push(() => clearInterval(clock), () => this.list.close(), () => clearTimeout(this.#timer), () => clearTimeout(this.#rest), () => this.attention.close());
+    this.#clock = setInterval(() => this.list.repaint(), CLOCK_MS);
   }
 
   close() {
-    for (const end of this.#closers) end();
+    this.#over.abort();
+    for (const timer of [this.#clock, this.#timer, this.#rest]) clearTimeout(timer);
+    this.list.close();
+    this.attention.close();
   }
 
   async #load() {
@@ -159,7 +159,7 @@ class FleetPage {
     this.#tail = formatRoute("node", "", { ...this.#app.keptParams(), filter: this.filter, sort: this.sort }).slice("#/node".length);
     this.#drawHead(filter);
     const fitting = select(this.#fleet, filter.test, this.sort);
-    // While the order is held the same nodes stay where they are, with what they are now. Everything else tells of all that fit.
+    // While the order is held the same nodes stay in their places; everything else tells of all that fit.
     this.#rows = this.#held ? this.#rows.map(({ id }) => this.#fleet.rows.get(id)).filter(Boolean) : fitting;
     this.list.items = this.#rows.map((row) => row.id);
     this.grid.setAttribute("aria-rowcount", String(this.#rows.length + 1));

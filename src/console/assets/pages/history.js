@@ -41,7 +41,7 @@ class HistoryPage {
   // The part of the log that was read: after the first position, up to the second.
   #from = null;
   #to = 0;
-  #closed = false;
+  #over = new AbortController();
   #timer = null;
   #loading = Promise.resolve();
   #print = "";
@@ -55,10 +55,8 @@ class HistoryPage {
     const title = this.#entity ? `History of ${this.#entity}` : "History";
     root.append(heading(title, "Who changed what, when and why: each line is one request.", this.#entity && h("a", { href: app.href("history") }, "History")),
       h("div.choices", this.field, !this.#entity && h("label.check", this.all, "Also reports of nodes, and what the log does by itself")), this.body);
-    this.onChange = (event) => !app.at && event.detail.moved && this.reload();
-    this.onTime = () => this.#draw((this.#print = ""));
-    app.connection.addEventListener("change", this.onChange);
-    app.prefs.addEventListener("time", this.onTime);
+    app.connection.addEventListener("change", ({ detail }) => !app.at && detail.moved && this.reload(), this.#over);
+    app.prefs.addEventListener("time", () => this.#draw((this.#print = "")), this.#over);
     this.#run(() => this.#loadOlder());
   }
 
@@ -67,10 +65,8 @@ class HistoryPage {
   }
 
   close() {
-    this.#closed = true;
+    this.#over.abort();
     clearTimeout(this.#timer);
-    this.#app.connection.removeEventListener("change", this.onChange);
-    this.#app.prefs.removeEventListener("time", this.onTime);
   }
 
   reload() {
@@ -158,6 +154,10 @@ class HistoryPage {
       h("div.choices",
         more && h("button", { "data-key": "older", onclick: () => this.#run(() => this.#loadOlder()) }, "Show older ones"),
         h("span.quiet", { role: "status" }, `${plural(shown.length, "request")}, since ${this.#from > 0 ? `position ${number(this.#from + 1)}` : "the beginning of the log"}`)));
+  }
+
+  get #closed() {
+    return this.#over.signal.aborted;
   }
 
   #row(request) {
