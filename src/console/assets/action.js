@@ -128,6 +128,7 @@ class ActionDialog {
       if (error.code === "plan_changed") this.#prepare();
     }
     this.send.disabled = known;
+    this.send.focus();
     setText(this.state, known ? "It was stored before, as it was sent first: look at the history."
       : this.#sent ? `${error.message} It may have been stored. Send it again: it is stored once.` : `${error.message} (${error.code})`);
   }

@@ -200,7 +200,7 @@ async function problemOf(response) {
   }
 }
 
-// Reads `text/event-stream` from a fetch. The browser's own EventSource can't send the header with the token.
+// `text/event-stream` from a fetch: the browser's own EventSource can't send the token.
 
 export class EventReader {
   #rest = "";

@@ -83,7 +83,7 @@ class App {
   start() {
     const token = tokenOf(location.hash);
     if (token) {
-      // The token leaves the address before anything else happens: a picture of the screen, or the history, must not have it.
+      // The token leaves the address at once: a picture of the screen, or the history, must not have it.
       history.replaceState(null, "", "#/fleet");
       this.route = parseRoute(location.hash);
       this.connection.signIn(token);

@@ -75,7 +75,7 @@ export function command(text, note = "The same at the command line") {
       await navigator.clipboard.writeText(text);
       button.textContent = "Copied";
     } catch {
-      // Without https a page may not write to the clipboard: the text is selected instead.
+      // Without https a page may not write to the clipboard.
       getSelection().selectAllChildren(button.previousElementSibling);
       button.textContent = "Selected";
     }

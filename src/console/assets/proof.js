@@ -33,22 +33,21 @@ function bigEndian(number, bytes) {
   return out;
 }
 
+/** A number in 1, 2, 4 or 8 bytes behind a mark that counts them. */
+function packSized(mark, number) {
+  const step = [1, 2, 4, 8].findIndex((bytes) => number < 256 ** bytes);
+  return concat(Uint8Array.of(mark + step), bigEndian(number, 2 ** step));
+}
+
 function packInteger(number) {
   if (!Number.isSafeInteger(number) || number < 0) throw new Error(`${number} is no number of an event`);
-  if (number < 0x80) return Uint8Array.of(number);
-  if (number < 0x100) return Uint8Array.of(0xcc, number);
-  if (number < 0x10000) return concat(Uint8Array.of(0xcd), bigEndian(number, 2));
-  if (number < 0x100000000) return concat(Uint8Array.of(0xce), bigEndian(number, 4));
-  return concat(Uint8Array.of(0xcf), bigEndian(number, 8));
+  return number < 0x80 ? Uint8Array.of(number) : packSized(0xcc, number);
 }
 
 function packText(text) {
   const bytes = encoder.encode(text);
   const size = bytes.length;
-  if (size < 0x20) return concat(Uint8Array.of(0xa0 | size), bytes);
-  if (size < 0x100) return concat(Uint8Array.of(0xd9, size), bytes);
-  if (size < 0x10000) return concat(Uint8Array.of(0xda), bigEndian(size, 2), bytes);
-  return concat(Uint8Array.of(0xdb), bigEndian(size, 4), bytes);
+  return concat(size < 0x20 ? Uint8Array.of(0xa0 | size) : packSized(0xd9, size), bytes);
 }
 
 const packDigest = (digest) => concat(Uint8Array.of(0xc4, 32), digest);
@@ -59,7 +58,7 @@ export function sealedTime(at) {
   return `${parts[1]}.${(parts[2] ?? "").padEnd(6, "0")}Z`;
 }
 
-/** The MessagePack entry that the leaf seals, of an event as `GET /v1/events?data_text=true` gives it. */
+/** The MessagePack entry that the leaf seals. */
 export async function entryOf(event) {
   const reason = await sha256(encoder.encode(event.reason ?? ""));
   const data = await sha256(encoder.encode(event.data_text));
@@ -211,7 +210,7 @@ export const canVerify = () => Boolean(globalThis.crypto?.subtle);
 export const CANNOT_VERIFY =
   "This page came over plain HTTP from another machine, and a browser gives no cryptography to such a page. Open it over https, or through a tunnel to localhost.";
 
-/** Compares the newest checkpoint with the one that this browser saw last, and remembers it if it goes on from that. */
+/** Compares the newest checkpoint with the last one, and remembers it if it goes on from that. */
 export async function watch(get, storage = kept()) {
   if (!canVerify()) return { verdict: "unknown", detail: CANNOT_VERIFY };
   const log = await get("/v1/log");

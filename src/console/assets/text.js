@@ -120,12 +120,12 @@ const two = (number) => String(number).padStart(2, "0");
 export function formatTime(instant, local = false) {
   const date = new Date(instant);
   if (Number.isNaN(date.getTime())) return String(instant);
-  if (!local) return `${date.toISOString().slice(0, 19).replace("T", " ")}Z`;
-  const offset = -date.getTimezoneOffset();
-  const shifted = new Date(date.getTime() + offset * MINUTE);
+  const offset = local ? -date.getTimezoneOffset() : 0;
+  const text = new Date(date.getTime() + offset * MINUTE).toISOString().slice(0, 19).replace("T", " ");
+  if (!local) return `${text}Z`;
   const sign = offset < 0 ? "-" : "+";
   const size = Math.abs(offset);
-  return `${shifted.toISOString().slice(0, 19).replace("T", " ")}${sign}${two(Math.floor(size / 60))}:${two(size % 60)}`;
+  return `${text}${sign}${two(Math.floor(size / 60))}:${two(size % 60)}`;
 }
 
 export function formatSpan(milliseconds) {
@@ -212,7 +212,7 @@ export function timeAt(times, position) {
   return Date.parse(times[times.length - 1].at);
 }
 
-// Addresses of the console stand in the fragment, so the server never sees them, and a reload comes back to the same view.
+// Addresses of the console stand in the fragment, so the server never sees them.
 
 export const PAGES = [
   "fleet", "node", "documents", "document", "request", "history", "proposals", "proposal",
@@ -221,7 +221,7 @@ export const PAGES = [
 
 const WITH_ID = new Set(["node", "document", "request", "proposal", "rollout"]);
 
-/** Reads an address as `{page, id, params}`. One that means nothing leads to the fleet, and is named in `unknown`. */
+/** An address as `{page, id, params}`. One that means nothing leads to the fleet, and is named in `unknown`. */
 export function parseRoute(fragment) {
   const text = fragment.replace(/^#/, "");
   if (text === "" || text === "/") return { page: "fleet", id: "", params: {} };
@@ -245,14 +245,7 @@ function decode(segment) {
 }
 
 export function formatRoute(page, id = "", params = {}) {
-  const query = new URLSearchParams();
-  for (const key of Object.keys(params).sort()) {
-    const value = params[key];
-    if (value !== null && value !== undefined && value !== "") query.set(key, String(value));
-  }
-  const tail = query.toString();
-  const path = id === "" ? `/${page}` : `/${page}/${encodeURIComponent(id)}`;
-  return `#${path}${tail ? `?${tail}` : ""}`;
+  return `#/${page}${id === "" ? "" : `/${encodeURIComponent(id)}`}${query(params)}`;
 }
 
 export function tokenOf(fragment) {
@@ -266,7 +259,7 @@ export function apiPath(...segments) {
 
 export function query(params) {
   const given = Object.entries(params).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return given.length ? `?${new URLSearchParams(given.map(([key, value]) => [key, String(value)]))}` : "";
+  return given.length ? `?${new URLSearchParams(given.sort())}` : "";
 }
 
 export function entityRoute(entity, params = {}) {

@@ -1,5 +1,5 @@
-// What is wrong, and since which change: the nodes that reject what is desired are grouped by their reason. A few of each group
-// are asked which position they rejected first; the request there is shown with what it changed.
+// What is wrong, and since which change: nodes that reject what is desired are grouped by their reason, and a few of each group are
+// asked which position they rejected first.
 
 import { takingBack } from "../action.js";
 import { h, swap } from "../dom.js";

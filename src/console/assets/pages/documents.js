@@ -60,7 +60,7 @@ export function openDocument(app, root, route) {
   return livePage(app, root, { pause: ONE_PAUSE_MS, load: () => loadDocument(app, route.id, asked), draw: (answer) => drawDocument(app, route.id, answer) });
 }
 
-/** `asked` keeps the answers that are expensive, and up to where in the log they are known to hold. */
+/** `asked` keeps the expensive answers, and the position at which they held. */
 async function loadDocument(app, id, asked) {
   const { connection } = app;
   const position = connection.fleet?.position ?? 0;

@@ -155,7 +155,6 @@ class FleetPage {
   #refresh() {
     if (!this.#fleet) return;
     const filter = parseFilter(this.filter);
-    // The way back to this view goes along with each link; it is the same for all rows.
     this.#tail = formatRoute("node", "", { ...this.#app.keptParams(), filter: this.filter, sort: this.sort }).slice("#/node".length);
     this.#drawHead(filter);
     const fitting = select(this.#fleet, filter.test, this.sort);

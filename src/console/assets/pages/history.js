@@ -15,8 +15,7 @@ const WINDOWS_MAX = 10;
 const PAGES_MAX = 8;
 const PAGE = 1_000;
 const FOLLOW_MS = 1_000;
-/** What a page keeps. */
-const EVENTS_MAX = 20_000;
+const REQUESTS_MAX = 2_000;
 
 export function openHistory(app, root, route) {
   return new HistoryPage(app, root, route);
@@ -124,8 +123,11 @@ class HistoryPage {
     if (!items.length) return;
     this.#events.push(...this.#kept(items));
     this.#to = items.at(-1).position;
-    const dropped = this.#events.splice(0, this.#events.length - EVENTS_MAX);
-    if (dropped.length) this.#from = dropped.at(-1).position;
+    const [dropped] = requestsOf(this.#events).slice(REQUESTS_MAX);
+    if (dropped) {
+      this.#from = lastOf(dropped);
+      this.#events = this.#events.filter((event) => event.position > this.#from);
+    }
     if (next !== null) this.reload();
   }
 
@@ -148,7 +150,7 @@ class HistoryPage {
     if (print === this.#print) return;
     this.#print = print;
     const rows = shown.map((request) => this.#row(request));
-    const more = this.#from > 0 && this.#events.length < EVENTS_MAX;
+    const more = this.#from > 0 && shown.length < REQUESTS_MAX;
     swap(this.body,
       rows.length ? h("ol.requests", rows) : empty(this.#from > 0 ? "Nothing of that kind in the newest part of the log." : "Nothing of that kind is in the log."),
       h("div.choices",
