@@ -205,7 +205,8 @@ async function loadRequest(app, id) {
 function drawRequest(app, { impact, events, states, done }) {
   const [, verb, back] = /^(undo|revert to) ([0-9a-f-]{36}|\d+)\b/.exec(impact.reason) ?? [];
   const first = impact.events[0].position;
-  const documents = impact.events.filter((event) => event.entity.startsWith("document/"));
+  const known = new Map(events.map((event) => [event.position, event]));
+  const documents = impact.events.filter((event) => event.entity.startsWith("document/")).map((event) => known.get(event.position) ?? event);
   return [
     thingHeading(app, "history", reasonText(impact.reason), !ofReports(impact) && h("div.buttons", done ? h("span.quiet", "Nothing of it is left to take back.") : takingBack(app, impact.command_id))),
     facts(["Sent by", h("strong", impact.actor)], ["When", when(app, impact.at)],
@@ -221,11 +222,8 @@ function drawRequest(app, { impact, events, states, done }) {
 
 function drawPut(app, event, first, last, open) {
   const id = event.entity.slice("document/".length);
-  const load = async () => {
-    const diff = await documentDiff(app, id, first - 1, last);
-    return [h("p", h("code", diff.path)), diff.draw()];
-  };
-  const part = lazy(`document-${event.position}`, [h("span", eventText(event)), h("span.push", `version ${event.version}`)], load);
+  const load = async () => (await documentDiff(app, id, first - 1, last)).draw();
+  const part = lazy(`document-${event.position}`, [h("span", eventText(event)), event.data?.path && h("code", event.data.path), h("span.push", `version ${event.version}`)], load);
   part.open = open;
   return h("div", part);
 }

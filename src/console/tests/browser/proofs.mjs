@@ -29,6 +29,9 @@ export async function a_log_that_does_not_go_on_is_red_at_the_next_visit(context
   await page.reload();
   await page.waitForSelector(".shield[data-verdict=bad]");
   await page.waitForSelector(".alarm:not([hidden])");
+  await goTo(page, `#/proof/${position}`);
+  await page.waitForSelector(".checks li");
+  check((await page.locator(".verdict.good").count()) === 0, "no event is good in a log that does not go on");
   // The next look comes to nothing, which is no reason to be calm.
   await steer(altered, { flip: null, refuse: "/v1/log" });
   await page.clock.fastForward(300_000);
