@@ -122,12 +122,12 @@ class ActionDialog {
   #fail(error, sent) {
     const known = error.code === "idempotency_key_reused";
     this.#sent = mayBeStored(error, this.#sent) ? sent : null;
+    this.send.disabled = known;
     if (!this.#sent && !known) {
       this.#key = newKey();
       this.#lock(false);
       if (error.code === "plan_changed") this.#prepare();
     }
-    this.send.disabled = known;
     this.send.focus();
     setText(this.state, known ? "It was stored before, as it was sent first: look at the history."
       : this.#sent ? `${error.message} It may have been stored. Send it again: it is stored once.` : `${error.message} (${error.code})`);
