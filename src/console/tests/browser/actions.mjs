@@ -235,7 +235,7 @@ export async function a_node_that_rejected_a_file_tries_again(context, world) {
     });
     await equal([event.entity, await last()], [`node/${node}`, event.position], "the retry");
     await until("it tried and was rejected again", async () => (await api.get(`/v1/nodes/${node}`)).reported?.attempt?.position >= event.position);
-    await equal(state(), "failed", "the file is at fault still");
+    await until("the file is at fault still", async () => (await state()) === "failed");
   } finally {
     await api.send("tidy", { type: "remove_document", id: "console-retry" });
   }
