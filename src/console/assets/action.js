@@ -1,7 +1,7 @@
-// A change by hand: what it would do is shown first, it is sent with a reason and only if it still does exactly that, and the
-// command line that does the same stands beside it.
+// A change by hand: what it would do is shown first, and it is sent with a reason and only if it still does exactly that.
 
-import { h, swap } from "./dom.js";
+import { h, setText, swap } from "./dom.js";
+import { quote, terms } from "./nodes.js";
 import { command, nodeLink } from "./parts.js";
 import { commandLine, number, plural } from "./text.js";
 
@@ -24,6 +24,8 @@ class ActionDialog {
   #action;
   #prepared = null;
   #key = newKey();
+  /** What was sent without an answer that tells what became of it: only the same may be sent again. */
+  #sent = null;
   #turn = 0;
 
   constructor(app, action) {
@@ -64,7 +66,7 @@ class ActionDialog {
 
   #refresh() {
     swap(this.line, command(this.#action.line(this.reason.value) + (this.now.checked ? " --now" : "")));
-    this.send.disabled = !this.#prepared?.preview || !this.#prepared.preview.permitted || this.reason.value.trim() === "";
+    this.send.disabled = !this.#prepared?.preview?.permitted || this.reason.value.trim() === "";
   }
 
   // Answers that come after a newer question count for nothing.
@@ -90,35 +92,60 @@ class ActionDialog {
   async #submit(event) {
     event.preventDefault();
     if (this.send.disabled) return;
+    this.#lock(true);
+    const sent = this.#sent ?? (await this.#compose());
+    if (!sent) return this.#lock(false);
     this.send.disabled = true;
     this.state.textContent = "Sending …";
-    if (this.#action.sealsReason) await this.#prepare();
-    if (!this.#prepared?.preview) return;
-    const { request, preview } = this.#prepared;
-    const headers = { "Idempotency-Key": this.#key, ...(preview.plan ? { "If-Match": `"${preview.plan}"` } : {}) };
-    const body = { ...request, reason: this.reason.value.trim(), ...(this.now.checked ? { now: true } : {}) };
     try {
-      const answer = await this.#app.connection.post("/v1/commands", body, headers);
+      const answer = await this.#app.connection.post("/v1/commands", ...sent);
       this.dialog.close();
       this.#app.tell("Stored at position ", h("a", { href: this.#app.href("request", String(answer.position)) }, number(answer.position)), ". Nodes get it now.");
-      this.#app.changed(answer.position);
+      this.#app.changed();
     } catch (error) {
-      this.#fail(error);
+      this.#fail(error, sent);
     }
   }
 
-  // After these two nobody knows whether it was stored: sent again under the same key, it is stored once.
-  #fail(error) {
-    const unsure = ["timed_out", "unavailable", "unreachable"].includes(error.code);
-    if (!unsure) this.#key = newKey();
-    this.state.textContent = unsure ? `${error.message} It may have been stored. Send it again: it is stored once.` : `${error.message} (${error.code})`;
-    this.send.disabled = false;
-    if (error.code === "plan_changed") this.#prepare();
+  async #compose() {
+    if (this.#action.sealsReason) await this.#prepare();
+    if (!this.#prepared?.preview) return null;
+    const { request, preview } = this.#prepared;
+    const body = { ...request, reason: this.reason.value.trim(), ...(this.now.checked ? { now: true } : {}) };
+    return [body, { "Idempotency-Key": this.#key, ...(preview.plan ? { "If-Match": `"${preview.plan}"` } : {}) }];
+  }
+
+  #lock(locked) {
+    for (const field of this.dialog.querySelectorAll("input")) field.disabled = locked;
+  }
+
+  #fail(error, sent) {
+    const known = error.code === "idempotency_key_reused";
+    this.#sent = mayBeStored(error, this.#sent) ? sent : null;
+    this.send.disabled = known;
+    if (!this.#sent && !known) {
+      this.#key = newKey();
+      this.#lock(false);
+      if (error.code === "plan_changed") this.#prepare();
+    }
+    this.send.focus();
+    setText(this.state, known ? "It was stored before, as it was sent first: look at the history."
+      : this.#sent ? `${error.message} It may have been stored. Send it again: it is stored once.` : `${error.message} (${error.code})`);
   }
 }
 
+/** With these a server says that it did not even begin. */
+const NOT_BEGUN = ["overloaded", "not_ready", "clock_ahead", "too_many_questions", "position_not_reached"];
+
+/** Whether a request may have been stored although its answer is an error. `sent` is an earlier attempt. */
+export function mayBeStored({ status, code }, sent) {
+  // Who may not ask any more learns nothing of what was sent before.
+  if (sent && (status === 401 || status === 403)) return true;
+  return status === 0 || (status >= 500 && (Boolean(sent) || !NOT_BEGUN.includes(code)));
+}
+
 function refusal(error) {
-  return h("div.problem", { role: "alert" }, h("strong", "It would be refused. "), error.message, " ", h("code", error.code));
+  return h("div.problem", { role: "alert" }, h("strong", "It would be refused. "), error.message, " ", error.code && h("code", error.code));
 }
 
 // Not randomUUID: a page that came over plain HTTP has none.
@@ -160,7 +187,6 @@ function plain(app, { commands, ...action }) {
   });
 }
 
-/** The means to take back a request: a button for who may, and the command line for who may not. */
 export function takingBack(app, commandId) {
   if (app.at) return null;
   if (!app.mayWrite) return command(commandLine("undo", commandId), "An administrator takes it back with");
@@ -195,30 +221,44 @@ export function retryNode(app, id) {
 }
 
 export function relabelNode(app, id, labels) {
-  const text = Object.keys(labels).sort().map((key) => `${key}=${labels[key]}`).join(" ");
+  const text = words(labels).map(quote).join(" ");
   const input = h("input.wide", { type: "text", value: text, spellcheck: "false", autocomplete: "off" });
   const read = () => difference(labels, input.value);
-  plain(app, {
+  openAction(app, {
     title: `Change the labels of ${id}`,
     verb: "Change labels",
-    about: "Labels decide which documents the node gets. Write key=value, with spaces between.",
+    about: 'Labels decide which documents the node gets. Write key=value, with spaces between, or "key=a value".',
     fields: [h("label.field", "Labels", input)],
-    commands: () => {
-      const { set, unset } = read();
-      return [{ type: "relabel_nodes", target: { nodes: [id] }, set, unset }];
+    prepare: async (reason, now) => {
+      const { set, unset, problem } = read();
+      if (problem) throw new Error(problem);
+      if (!unset.length && !Object.keys(set).length) return { preview: null };
+      const note = h("p", [["Sets ", words(set)], ["Takes away ", unset]].map(([verb, list]) => list.length > 0 && [verb, list.map((each) => [h("code", quote(each)), " "])]));
+      return { ...(await dryRun(app, [{ type: "relabel_nodes", target: { nodes: [id] }, set, unset }], reason, now)), note };
     },
     line: (reason) => {
       const { set, unset } = read();
-      const words = [...Object.entries(set).map(([key, value]) => `${key}=${value}`), ...unset.map((key) => `${key}-`)];
-      return commandLine("label", "nodes", id, words, withReason(reason));
+      return commandLine("label", "nodes", id, words(set), unset.map((key) => `${key}-`), withReason(reason));
     },
   });
 }
 
+const words = (labels) => Object.keys(labels).sort().map((key) => `${key}=${labels[key]}`);
+
+/** What is to be set and unset so that labels are as a text says, and what is wrong with the text. */
 export function difference(labels, text) {
-  const wanted = Object.fromEntries(text.split(/\s+/).filter((word) => word.includes("=")).map((word) => [word.slice(0, word.indexOf("=")), word.slice(word.indexOf("=") + 1)]));
-  const set = Object.fromEntries(Object.entries(wanted).filter(([key, value]) => labels[key] !== value));
-  return { set, unset: Object.keys(labels).filter((key) => !(key in wanted)) };
+  const wanted = {};
+  let problem = Object.keys(labels).some((key) => key.includes("=")) ? "A label whose key has a = is changed at the command line only." : "";
+  for (const word of terms(text)) {
+    const cut = word.indexOf("=");
+    const key = word.slice(0, Math.max(0, cut));
+    if (!key) problem = `${word} is not key=value.`;
+    else if (Object.hasOwn(wanted, key)) problem = `${key} is there twice.`;
+    // Not by assignment: a key may have a name that objects treat in their own way.
+    else Object.defineProperty(wanted, key, { value: word.slice(cut + 1), enumerable: true });
+  }
+  const set = Object.fromEntries(Object.entries(wanted).filter(([key, value]) => !Object.hasOwn(labels, key) || labels[key] !== value));
+  return { set, unset: Object.keys(labels).filter((key) => !Object.hasOwn(wanted, key)), problem };
 }
 
 export function acceptProposal(app, proposal) {

@@ -2,6 +2,7 @@
 
 import { Hub } from "./hub.js";
 import { Fleet } from "./nodes.js";
+import { kept } from "./proof.js";
 
 export class RefusalError extends Error {
   constructor(status, body) {
@@ -60,12 +61,14 @@ export class Connection extends EventTarget {
       message.rowsChanged = this.fleet.apply(message.change);
       message.moved = message.change.position !== before;
     }
+    // Somebody is signed in, and stays so.
+    else this.#token = null;
     this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
   }
 
-  signIn(token) {
+  signIn(token, replace = false) {
     this.#token = token;
-    this.#port.postMessage({ type: "sign_in", token });
+    this.#port.postMessage({ type: "sign_in", token, replace });
   }
 
   signOut() {
@@ -129,41 +132,29 @@ function ownPort() {
   return port1;
 }
 
-// What a reader chose for this browser: the colours, and whether times are local.
-
 const THEMES = ["auto", "light", "dark"];
 
 export class Preferences extends EventTarget {
-  theme = stored("headwater-theme", "auto");
-  local = stored("headwater-time", "utc") === "local";
+  theme = kept()?.getItem("headwater-theme") ?? "auto";
+  local = kept()?.getItem("headwater-time") === "local";
 
   nextTheme() {
     this.theme = THEMES[(THEMES.indexOf(this.theme) + 1) % THEMES.length];
     document.documentElement.dataset.theme = this.theme;
-    keep("headwater-theme", this.theme);
-    this.dispatchEvent(new Event("theme"));
+    this.#keep("theme", this.theme);
   }
 
   switchTime() {
     this.local = !this.local;
-    keep("headwater-time", this.local ? "local" : "utc");
-    this.dispatchEvent(new Event("time"));
+    this.#keep("time", this.local ? "local" : "utc");
   }
-}
 
-// A browser that forbids storage still shows everything.
-function stored(key, otherwise) {
-  try {
-    return localStorage.getItem(key) ?? otherwise;
-  } catch {
-    return otherwise;
-  }
-}
-
-function keep(key, value) {
-  try {
-    localStorage.setItem(key, value);
-  } catch {
-    return;
+  #keep(name, value) {
+    try {
+      kept()?.setItem(`headwater-${name}`, value);
+    } catch {
+      // It holds until the page is closed.
+    }
+    this.dispatchEvent(new Event(name));
   }
 }

@@ -1,11 +1,10 @@
 // The only way in which this console makes elements. Text becomes text nodes: nothing is ever parsed as markup.
 
+import { printable } from "./text.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
-/**
- * Makes an element: `h("div.card.wide", {title: "x", onclick: act}, …)`. Attributes may be missing. Children are nodes, texts and
- * lists of them; `null` and `false` are left out, as in attributes.
- */
+/** Makes an element: `h("div.card.wide", {title: "x", onclick: act}, …)`. Children are nodes, texts and lists of them, or nothing. */
 export function h(tag, ...parts) {
   const [name, ...classes] = tag.split(".");
   const element = document.createElement(name);
@@ -30,7 +29,8 @@ function set(element, key, value) {
   } else if (key === "style" || key.startsWith("on")) {
     throw new Error(`${key} is not set as an attribute here`);
   } else {
-    element.setAttribute(key, value === true ? "" : String(value));
+    const text = value === true ? "" : String(value);
+    element.setAttribute(key, key === "title" ? printable(text) : text);
   }
 }
 
@@ -44,7 +44,7 @@ function append(element, children) {
   for (const child of children) {
     if (Array.isArray(child)) append(element, child);
     else if (child instanceof Node) element.append(child);
-    else if (child !== null && child !== undefined && child !== false) element.append(String(child));
+    else if (child !== null && child !== undefined && child !== false) element.append(printable(String(child)));
   }
 }
 
@@ -57,23 +57,30 @@ export function svg(tag, attributes, ...children) {
 
 /** Sets a text only where it differs: the browser lays out nothing for rows that stay as they are. */
 export function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const shown = printable(text);
+  if (element.textContent !== shown) element.textContent = shown;
 }
 
-/**
- * Puts new children in the place of the old ones, and keeps what the reader did: open parts, the focus, the caret.
- * Parts are found again by their attribute `data-key`.
- */
+/** Puts new children in the place of the old ones, and keeps open parts and the focus: parts are found again by `data-key`. */
 export function swap(root, ...children) {
   const open = new Map();
   for (const part of root.querySelectorAll("details[data-key]")) open.set(part.dataset.key, part.open);
-  const focus = root.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  const focus = root.contains(document.activeElement) && document.activeElement;
   root.replaceChildren();
   append(root, children);
   for (const part of root.querySelectorAll("details[data-key]")) {
     if (open.has(part.dataset.key)) part.open = open.get(part.dataset.key);
   }
-  if (focus) root.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus();
+  if (focus) (root.contains(focus) ? focus : successor(root, focus))?.focus();
+}
+
+/** What took the place of an element: the part of the same key, in such a part the same link, or what is of the same kind. */
+function successor(root, element) {
+  const near = element.closest("[data-key]");
+  const part = near && root.querySelector(`[data-key="${CSS.escape(near.dataset.key)}"]`);
+  if (near === element) return part;
+  const href = element.getAttribute("href");
+  return href ? (part ?? root).querySelector(`[href="${CSS.escape(href)}"]`) : part?.querySelector(element.localName);
 }
 
 export function lazy(key, summary, load) {
@@ -98,6 +105,8 @@ export function lazy(key, summary, load) {
 
 // A list of any length of which the document holds only what is visible. Rows have one height, and are used again.
 
+const REST_MS = 300;
+
 export class VirtualList {
   #scroller;
   #root;
@@ -107,6 +116,7 @@ export class VirtualList {
   #rows = [];
   #items = [];
   #planned = false;
+  #resting = null;
   #observer;
 
   /** `root` lies inside of `scroller`; `make()` gives a row of this height, and `draw(row, item, index)` fills it. */
@@ -123,6 +133,7 @@ export class VirtualList {
   }
 
   close() {
+    clearTimeout(this.#resting);
     this.#scroller.removeEventListener("scroll", this.#plan);
     this.#observer.disconnect();
   }
@@ -147,7 +158,6 @@ export class VirtualList {
     this.#paint();
   }
 
-  // At most one drawing a frame, however many events of scrolling there are.
   #plan = () => {
     if (this.#planned) return;
     this.#planned = true;
@@ -164,6 +174,8 @@ export class VirtualList {
     const wanted = Math.floor((view.top - top) / this.#height) - 3;
     const first = Math.max(0, Math.min(wanted, this.#items.length - count));
     this.#fit(count);
+    clearTimeout(this.#resting);
+    this.#resting = setTimeout(() => this.#order(), REST_MS);
     // A row stays with its index for as long as that is in view, so that scrolling by one row draws one row.
     for (let index = first; index < first + count; index += 1) {
       const row = this.#rows[index % count];
@@ -172,6 +184,13 @@ export class VirtualList {
       row.element.style.transform = `translateY(${index * this.#height}px)`;
       this.#draw(row.element, this.#items[index], index);
     }
+  }
+
+  // Readers of screens follow the order in the document: it is put right once the list rests.
+  #order() {
+    const rows = this.#rows.toSorted((a, b) => a.index - b.index).map((row) => row.element);
+    const isRight = rows.every((row, place) => this.#root.children[place] === row);
+    if (!isRight && !this.#root.contains(document.activeElement)) this.#root.append(...rows);
   }
 
   #fit(count) {

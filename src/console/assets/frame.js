@@ -8,10 +8,11 @@ import { formatAgo, formatSpan, formatTime, number, parseMoment, plural, ticks, 
 const PARENTS = { node: "fleet", document: "documents", request: "history", proposal: "proposals", rollout: "rollouts" };
 const WATCH_MS = 300_000;
 const TELL_MS = 8_000;
+const COUNT_MS = 5_000;
 
 export class Frame {
   #app;
-  #listeners = [];
+  #over = new AbortController();
   #timers = [];
 
   constructor(app) {
@@ -52,18 +53,13 @@ export class Frame {
     this.main.focus();
   }
 
-  #on(target, type, act) {
-    target.addEventListener(type, act);
-    this.#listeners.push(() => target.removeEventListener(type, act));
-  }
-
   #follow() {
     const { connection, prefs } = this.#app;
-    this.#on(connection, "link", () => this.#drawLive());
-    this.#on(connection, "fleet", () => this.#grow());
-    this.#on(connection, "change", () => this.#grow());
-    this.#on(prefs, "theme", () => this.#drawChoices());
-    this.#on(prefs, "time", () => this.#drawChoices());
+    connection.addEventListener("link", () => this.#drawLive(), this.#over);
+    connection.addEventListener("fleet", () => this.#grow(), this.#over);
+    connection.addEventListener("change", (event) => this.#grow(event.detail.moved), this.#over);
+    prefs.addEventListener("theme", () => this.#drawChoices(), this.#over);
+    prefs.addEventListener("time", () => this.#drawChoices(), this.#over);
     this.#timers.push(setInterval(() => this.#tick(), 1_000), setInterval(() => this.watch(), WATCH_MS));
     this.#drawChoices();
     this.#drawLive();
@@ -72,13 +68,15 @@ export class Frame {
   }
 
   close() {
-    for (const end of this.#listeners) end();
+    this.#over.abort();
     for (const timer of this.#timers) clearInterval(timer);
+    clearTimeout(this.counting);
   }
 
-  #grow() {
+  #grow(moved) {
     const { fleet } = this.#app.connection;
     if (fleet) this.tape.grow(fleet.position);
+    if (moved) this.counting ??= setTimeout(() => this.#countOpen(), COUNT_MS);
   }
 
   #drawChoices() {
@@ -104,6 +102,8 @@ export class Frame {
   }
 
   async #countOpen() {
+    clearTimeout(this.counting);
+    this.counting = null;
     const { count } = this.links.get("proposals");
     try {
       const { items, next } = await this.#app.connection.get("/v1/proposals?state=open");
@@ -116,21 +116,21 @@ export class Frame {
 
   async watch() {
     try {
-      const finding = await watch((path) => this.#app.connection.get(path));
-      this.finding = finding;
-      this.drawFinding(finding);
+      this.drawFinding(await watch((path) => this.#app.connection.get(path)));
     } catch (error) {
       this.drawFinding({ verdict: "unknown", detail: error.message });
     }
   }
 
   drawFinding({ verdict, detail, now }) {
+    // An answer that did not come takes no alarm away.
+    if (verdict === "unknown" && this.shield.dataset.verdict === "bad") return;
     const names = { good: "Log verified", bad: "Log altered", unknown: "Log not verified" };
     this.shield.dataset.verdict = verdict;
     this.shield.title = detail || `This browser verified the signature over ${plural(now.size, "event")}, and that the log goes on from what it saw before.`;
     setText(this.shield, names[verdict]);
     this.alarm.hidden = verdict !== "bad";
-    if (verdict === "bad") this.alarm.replaceChildren(h("strong", "The log is not the one that this browser saw. "), detail, " ", h("a", { href: this.#app.href("proof") }, "What this means"));
+    if (verdict === "bad") swap(this.alarm, h("strong", "The log is not the one that this browser saw. "), detail, " ", h("a", { href: this.#app.href("proof") }, "What this means"));
   }
 
   show(route, root) {
@@ -164,13 +164,13 @@ export class Frame {
 
   tell(message) {
     clearTimeout(this.telling);
-    this.message.replaceChildren(...message);
+    swap(this.message, message);
     this.message.hidden = false;
     this.telling = setTimeout(() => (this.message.hidden = true), TELL_MS);
   }
 }
 
-// The bar of the log. Its axis is the position; at any place of it the whole console shows the world as it was there.
+// The bar of the log: at any place of it the whole console shows the world as it was there.
 
 const TICK_PX = 116;
 const SETTLE_MS = 200;
@@ -197,7 +197,7 @@ export class Tape {
       oninput: () => this.#judge(""), onkeydown: (event) => event.key === "Escape" && this.#leave(),
     });
     this.said = h("strong");
-    this.what = h("output.moment", { "aria-live": "polite" });
+    this.what = h("div.moment");
     this.nowButton = h("button.now", { title: "Show the present (n)", onclick: () => this.now() }, "Now");
     const form = h("form", { onsubmit: (event) => this.#typed(event) }, this.field, this.nowButton);
     this.element = h("footer.tape", { "aria-label": "The log" }, this.what, h("div.track", this.slider, this.scale), form);
@@ -205,7 +205,6 @@ export class Tape {
     app.prefs.addEventListener("time", () => this.#refresh());
   }
 
-  /** Shows the moment that the console shows. Asks the log which position a time or a mark is. */
   async show() {
     const { at, connection } = this.#app;
     this.#moving = false;
@@ -261,7 +260,7 @@ export class Tape {
       this.what.replaceChildren(h("strong", "now"), h("span.quiet", ` position ${number(this.#end)}`));
     } else if (position) {
       this.slider.value = String(position);
-      swap(this.what, h("strong", number(position)), time);
+      this.what.replaceChildren(h("strong", number(position)), time);
     }
     this.#announce();
     return this.#drawScale();
@@ -275,7 +274,6 @@ export class Tape {
     this.slider.style.setProperty("--part", `${part * 100}%`);
   }
 
-  // While the slider moves only the numbers change; the world is asked for when it rests.
   #preview() {
     this.#moving = true;
     const value = Number(this.slider.value);

@@ -1,10 +1,11 @@
-// The hub holds the token and the one live stream, and asks the server for all tabs of this browser. It runs in a
-// SharedWorker; where there is none, in the page itself. The token is in its memory only: no cookie, no storage.
+// The hub holds the token, in its memory only, and the one live stream, and asks the server for all tabs of this browser. It runs
+// in a SharedWorker; where there is none, in the page itself.
 
 import { Fleet } from "./nodes.js";
 
 const WAIT_MS_MAX = 15_000;
 const ASK_MS_MAX = 60_000;
+const INVALID = "The token is not valid, or not any more.";
 
 export class Hub {
   #ports = new Set();
@@ -14,6 +15,8 @@ export class Hub {
   #link = { state: "off", since: 0, detail: "" };
   #stream = null;
   #asked = new Map();
+  /** The highest position that was seen: of several servers behind one address, another one may not have reached it yet. */
+  #reached = 0;
 
   attach(port) {
     this.#ports.add(port);
@@ -29,7 +32,7 @@ export class Hub {
 
   #take(port, message) {
     if (message.type === "bye") this.#ports.delete(port);
-    else if (message.type === "sign_in") this.#signIn(message.token);
+    else if (message.type === "sign_in") this.#signIn(port, message);
     else if (message.type === "sign_out") this.#end("");
     else if (message.type === "ask") this.#answer(port, message);
   }
@@ -43,15 +46,20 @@ export class Hub {
     this.#tell({ type: "session", session });
   }
 
-  async #signIn(token) {
-    this.#stop();
-    this.#token = token;
-    const answer = await this.#ask({ path: "/v1/whoami" });
-    if (this.#token !== token) return;
-    if (answer.status === 200) {
-      this.#setSession({ signed_in: true, ...answer.body });
+  // Any page can lead a browser to a link with a token: it takes the place of a good one only if it is good, and the reader agrees.
+  async #signIn(port, { token, replace }) {
+    const { status, body } = await this.#ask({ path: "/v1/whoami" }, token);
+    const { signed_in, name } = this.#session;
+    const why = status === 200 ? "" : status === 401 ? INVALID : body.detail;
+    if (why && signed_in) port.postMessage({ type: "refused", why });
+    else if (why) this.#end(why);
+    else if (signed_in && name !== body.name && !replace) port.postMessage({ type: "other", name: body.name, token });
+    else {
+      this.#stop();
+      this.#token = token;
+      this.#setSession({ signed_in: true, ...body });
       this.#follow();
-    } else if (answer.status !== 401) this.#end(answer.body.detail);
+    }
   }
 
   #end(why) {
@@ -65,12 +73,13 @@ export class Hub {
     this.#stream = null;
     this.#fleet = null;
     this.#asked.clear();
+    this.#reached = 0;
     this.#setLink("off", "");
   }
 
   #setLink(state, detail) {
     if (this.#link.state === state && this.#link.detail === detail) return;
-    this.#link = { state, detail, since: Date.now() };
+    this.#link = { state, detail, since: this.#link.state === state ? this.#link.since : Date.now() };
     this.#tell({ type: "link", link: this.#link });
   }
 
@@ -87,15 +96,15 @@ export class Hub {
     }
   }
 
-  /** Reads the table and its changes until the stream breaks. Says what broke it. */
+  /** Says what broke the stream. */
   async #readTable(outer, alive) {
     const abort = new AbortController();
     const stop = () => abort.abort();
     outer.signal.addEventListener("abort", stop, { once: true });
     try {
-      const response = await fetch("/v1/fleet/table", { headers: this.#headers("text/event-stream"), signal: abort.signal });
+      const response = await fetch(this.#fresh("/v1/fleet/table"), { headers: this.#headers("text/event-stream"), signal: abort.signal });
       if (response.status === 401) {
-        this.#end("The token is not valid, or not any more.");
+        this.#end(INVALID);
         return "";
       }
       if (response.status !== 200) return (await problemOf(response)).detail;
@@ -122,14 +131,26 @@ export class Hub {
       this.#fleet.apply(change);
       this.#tell({ type: "change", change });
     }
+    this.#reach(this.#fleet?.position);
   }
 
-  #headers(accept, more = {}) {
-    return { ...more, Accept: accept, Authorization: `Bearer ${this.#token}` };
+  #headers(accept, more = {}, token = this.#token) {
+    return { ...more, Accept: accept, Authorization: `Bearer ${token}` };
+  }
+
+  #reach(position) {
+    this.#reached = Math.max(this.#reached, position || 0);
+  }
+
+  // The log itself is asked as it is: a server whose log was cut must be found, and not be waited for.
+  #fresh(path) {
+    const present = this.#reached && /^\/v1\/(?!log)/.test(path) && !/[?&]at=/.test(path);
+    return present ? `${path}${path.includes("?") ? "&" : "?"}min_position=${this.#reached}` : path;
   }
 
   async #answer(port, message) {
     const { id, ...question } = message;
+    if (!question.method) question.path = this.#fresh(question.path);
     // Several tabs that show the same thing ask the server once.
     const key = question.method ? null : `${question.accept ?? ""} ${question.path}`;
     let asked = key && this.#asked.get(key);
@@ -144,15 +165,16 @@ export class Hub {
   }
 
   /** Status 0 says that there was no answer. */
-  async #ask({ path, method = "GET", accept = "application/json", headers = {}, body }) {
-    if (!this.#token) return { status: 401, body: problem("missing_token", "You are signed out."), position: null, ms: 0 };
+  async #ask({ path, method = "GET", accept = "application/json", headers = {}, body }, token = this.#token) {
+    if (!token) return { status: 401, body: problem("missing_token", "You are signed out."), position: null, ms: 0 };
     const started = performance.now();
-    const token = this.#token;
     const given = { ...headers, ...(body ? { "Content-Type": "application/json" } : {}) };
     try {
-      const response = await fetch(path, { method, headers: this.#headers(accept, given), body, signal: AbortSignal.timeout(ASK_MS_MAX) });
+      const response = await fetch(path, { method, headers: this.#headers(accept, given, token), body, signal: AbortSignal.timeout(ASK_MS_MAX) });
       const position = Number(response.headers.get("Headwater-Position")) || null;
-      if (response.status === 401 && this.#token === token) this.#end("The token is not valid, or not any more.");
+      // The answer to a dry run has the position that there would be.
+      if (this.#token === token && (method === "GET" || path === "/v1/commands")) this.#reach(position);
+      if (response.status === 401 && this.#token === token) this.#end(INVALID);
       const ms = performance.now() - started;
       if (!response.ok) return { status: response.status, body: await problemOf(response), position, ms };
       const text = await response.text();
@@ -178,7 +200,7 @@ async function problemOf(response) {
   }
 }
 
-// Reads `text/event-stream` from a fetch. The browser's own EventSource can't send the header with the token.
+// `text/event-stream` from a fetch: the browser's own EventSource can't send the token.
 
 export class EventReader {
   #rest = "";
@@ -203,10 +225,9 @@ function readBlock(block) {
   return data.length ? { event, data: data.join("\n") } : null;
 }
 
-/** A stream that sends nothing for so long is dead, whatever the socket says: servers send a comment every 15 s. */
+/** Servers send something every 15 s. */
 const SILENCE_MS_MAX = 45_000;
 
-/** Reads a stream to its end. `abort` ends it, also when it falls silent. */
 export async function readStream(response, take, abort) {
   const reader = response.body.getReader();
   const decoder = new TextDecoder();

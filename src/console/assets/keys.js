@@ -1,6 +1,6 @@
 // The palette: one field that leads everywhere. And the table of keys.
 
-import { h } from "./dom.js";
+import { h, setText } from "./dom.js";
 import { entityRoute } from "./text.js";
 
 const ASK_MS = 120;
@@ -74,7 +74,7 @@ export class Palette {
       const note = answer.more ? "There is more: go on typing." : items.length + fixed.length ? "" : "Nothing begins with that.";
       this.#offer([...items, ...fixed], note);
     } catch (error) {
-      if (turn === this.#turn) this.note.textContent = error.message;
+      if (turn === this.#turn) setText(this.note, error.message);
     }
   }
 
@@ -133,7 +133,7 @@ export function openKeys() {
   dialog.showModal();
 }
 
-// Keys that work on every page. None of them takes a key away from a field, or from the browser.
+// Keys that work on every page.
 
 const SECOND_KEY_MS = 1_500;
 
@@ -147,7 +147,8 @@ export class Keyboard {
   }
 
   #take(event) {
-    if (!this.#app.frame) return;
+    // What took the key for itself has it: the slider its arrows, a dialog its Escape.
+    if (!this.#app.frame || event.defaultPrevented) return;
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") return this.#do(event, () => this.#app.frame.palette.open());
     if (event.ctrlKey || event.metaKey || event.altKey || isField(event.target) || document.querySelector("dialog[open]")) return undefined;
     const afterG = performance.now() - this.#prefix < SECOND_KEY_MS;

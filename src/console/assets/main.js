@@ -83,13 +83,17 @@ class App {
   start() {
     const token = tokenOf(location.hash);
     if (token) {
-      // The token leaves the address before anything else happens: a picture of the screen, or the history, must not have it.
+      // The token leaves the address at once: a picture of the screen, or the history, must not have it.
       history.replaceState(null, "", "#/fleet");
       this.route = parseRoute(location.hash);
       this.connection.signIn(token);
     }
     addEventListener("hashchange", () => this.#moved());
     this.connection.addEventListener("session", () => this.#session(Boolean(token)));
+    this.connection.addEventListener("refused", ({ detail }) => this.tell("The link signs nobody in. ", detail.why));
+    this.connection.addEventListener("other", ({ detail: { name, token } }) => {
+      if (confirm(`A link signs in as ${name}. Sign in as ${name} in place of ${this.name}, in all tabs?`)) this.connection.signIn(token, true);
+    });
   }
 
   #session(byLink) {
@@ -145,8 +149,6 @@ class App {
 }
 
 new App().start();
-
-// Signing in: with a link that carries the token, or by pasting it here.
 
 export function signInPage(app, why) {
   const field = h("input", { type: "password", name: "token", autocomplete: "off", spellcheck: "false", required: true, "aria-describedby": "sign-in-note" });

@@ -51,7 +51,6 @@ export function thingHeading(app, page, title, ...line) {
 
 const TEXT_MAX = 200_000;
 
-/** A content that may be anything: it is shown only if it is text. */
 export function contentPart(app, key, title, size, path) {
   return lazy(key, [title, h("span.push", sizeText(size))], async () => {
     const { body } = await app.connection.ask({ path: app.path(path), accept: "*/*" });
@@ -62,12 +61,11 @@ export function contentPart(app, key, title, size, path) {
 
 export async function documentDiff(app, id, from, to) {
   const diff = await app.connection.get(`${apiPath("diff", "documents", id)}?from=${from}&to=${to}`);
-  return { path: (diff.after ?? diff.before)?.path ?? "", drawn: drawDiff(diff.unified, diff.before, diff.after) };
+  return { path: (diff.after ?? diff.before)?.path ?? "", draw: () => drawDiff(diff.unified, diff.before, diff.after) };
 }
 
-export function problem(error) {
-  const code = error.code ? h("code", error.code) : null;
-  return h("div.problem", { role: "alert" }, h("strong", "This can't be shown: "), error.message, " ", code);
+export function problem(error, title = "This can't be shown: ") {
+  return h("div.problem", { role: "alert" }, h("strong", title), error.message, " ", error.code && h("code", error.code));
 }
 
 export function command(text, note = "The same at the command line") {
@@ -77,7 +75,7 @@ export function command(text, note = "The same at the command line") {
       await navigator.clipboard.writeText(text);
       button.textContent = "Copied";
     } catch {
-      // Without https a page may not write to the clipboard: the text is selected instead.
+      // Without https a page may not write to the clipboard.
       getSelection().selectAllChildren(button.previousElementSibling);
       button.textContent = "Selected";
     }
@@ -122,11 +120,9 @@ export function download(name, text) {
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
-// The difference of two texts, drawn from the unified form in which the server says it.
-
 const LINES_MAX = 400;
 
-/** Lines of a unified difference, without its file names: `{kind: "same"|"add"|"del"|"hunk", text, old, new}`. */
+/** Lines of a unified difference: `{kind: "same"|"add"|"del"|"hunk", text, old, new}`. */
 export function parseUnified(unified) {
   const lines = [];
   let [before, after] = [0, 0];
@@ -146,7 +142,6 @@ export function parseUnified(unified) {
 
 const WORD = /[A-Za-z0-9_]/;
 
-/** The part of two lines that differs: how much they share at the start and at the end. */
 export function changedPart(a, b) {
   let start = 0;
   const most = Math.min(a.length, b.length);
@@ -219,13 +214,14 @@ function drawLine(line, part) {
 // A page that shows answers of the API, and follows the log while it shows the present.
 
 const RELOAD_MS_MIN = 1_000;
+const BUSY_MS = 5_000;
 
 // These members differ in every answer, and no page shows more of them than their size.
 const VOLATILE = new Set(["silence_ms", "seq"]);
 
-/** `concerns(change, moved)`: whether the live change matters here; unless given, each new event does. `pause`: between two loads. */
+/** `concerns(change, moved)`: whether the live change matters here; unless given, each new event does. */
 export function livePage(app, root, { load, draw, pause = RELOAD_MS_MIN, concerns = (_, moved) => moved }) {
-  let [closed, running, again, shown, timer] = [false, false, false, null, null];
+  let [closed, running, again, shown, timer, note] = [false, false, false, null, null, null];
   root.replaceChildren(h("p.quiet.loading", "Loading …"));
 
   async function reload() {
@@ -239,41 +235,47 @@ export function livePage(app, root, { load, draw, pause = RELOAD_MS_MIN, concern
     try {
       const answer = await load();
       const print = JSON.stringify(answer, (key, value) => (VOLATILE.has(key) ? undefined : value));
+      note?.remove();
       if (!closed && print !== shown) swap(root, draw(answer));
       shown = print;
     } catch (error) {
-      if (!closed) swap(root, problem(error));
-      shown = null;
       if (error.status === undefined) console.error(error);
+      if (!closed) fail(error);
     }
     running = false;
-    if (again && !closed) soon();
+    if (again && !closed) soon(pause);
   }
 
-  function soon() {
+  // A server that is busy, or away, takes nothing from the page that was shown, and is asked again.
+  function fail(error) {
+    const passing = error.status === 0 || error.status === 503;
+    note?.remove();
+    if (passing && shown !== null) root.prepend((note = problem(error, "This is as it was: ")));
+    else swap(root, problem(error));
+    if (!passing) shown = null;
+    else if (!app.at) soon(Math.max(pause, BUSY_MS));
+  }
+
+  function soon(wait) {
     again = false;
-    // Not begun anew: where something changes all the time the page is still loaded again after each pause.
-    timer ??= setTimeout(reload, pause);
+    // Not begun anew: where something changes all the time it would never end.
+    timer ??= setTimeout(reload, wait);
   }
 
-  const onChange = (event) => !app.at && concerns(event.detail.change, event.detail.moved) && soon();
-  const onFleet = () => !app.at && soon();
-  const onTime = () => {
+  const over = new AbortController();
+  app.connection.addEventListener("change", ({ detail }) => !app.at && concerns(detail.change, detail.moved) && soon(pause), over);
+  app.connection.addEventListener("fleet", () => !app.at && soon(pause), over);
+  app.prefs.addEventListener("time", () => {
     shown = null;
     reload();
-  };
-  app.connection.addEventListener("change", onChange);
-  app.connection.addEventListener("fleet", onFleet);
-  app.prefs.addEventListener("time", onTime);
+  }, over);
   reload();
   return {
     reload,
     close() {
       closed = true;
       clearTimeout(timer);
-      app.connection.removeEventListener("change", onChange);
-      app.connection.removeEventListener("fleet", onFleet);
-      app.prefs.removeEventListener("time", onTime);
+      over.abort();
     },
   };
 }

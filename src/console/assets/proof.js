@@ -13,7 +13,6 @@ export function fromHex(text) {
   return Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 }
 
-export const toBase64 = (bytes) => btoa(String.fromCharCode(...bytes));
 export const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 
 export const sameBytes = (a, b) => a.length === b.length && a.every((byte, index) => byte === b[index]);
@@ -34,22 +33,21 @@ function bigEndian(number, bytes) {
   return out;
 }
 
+/** A number in 1, 2, 4 or 8 bytes behind a mark that counts them. */
+function packSized(mark, number) {
+  const step = [1, 2, 4, 8].findIndex((bytes) => number < 256 ** bytes);
+  return concat(Uint8Array.of(mark + step), bigEndian(number, 2 ** step));
+}
+
 function packInteger(number) {
   if (!Number.isSafeInteger(number) || number < 0) throw new Error(`${number} is no number of an event`);
-  if (number < 0x80) return Uint8Array.of(number);
-  if (number < 0x100) return Uint8Array.of(0xcc, number);
-  if (number < 0x10000) return concat(Uint8Array.of(0xcd), bigEndian(number, 2));
-  if (number < 0x100000000) return concat(Uint8Array.of(0xce), bigEndian(number, 4));
-  return concat(Uint8Array.of(0xcf), bigEndian(number, 8));
+  return number < 0x80 ? Uint8Array.of(number) : packSized(0xcc, number);
 }
 
 function packText(text) {
   const bytes = encoder.encode(text);
   const size = bytes.length;
-  if (size < 0x20) return concat(Uint8Array.of(0xa0 | size), bytes);
-  if (size < 0x100) return concat(Uint8Array.of(0xd9, size), bytes);
-  if (size < 0x10000) return concat(Uint8Array.of(0xda), bigEndian(size, 2), bytes);
-  return concat(Uint8Array.of(0xdb), bigEndian(size, 4), bytes);
+  return concat(size < 0x20 ? Uint8Array.of(0xa0 | size) : packSized(0xd9, size), bytes);
 }
 
 const packDigest = (digest) => concat(Uint8Array.of(0xc4, 32), digest);
@@ -60,7 +58,7 @@ export function sealedTime(at) {
   return `${parts[1]}.${(parts[2] ?? "").padEnd(6, "0")}Z`;
 }
 
-/** The MessagePack entry that the leaf seals, of an event as `GET /v1/events?data_text=true` gives it. */
+/** The MessagePack entry that the leaf seals. */
 export async function entryOf(event) {
   const reason = await sha256(encoder.encode(event.reason ?? ""));
   const data = await sha256(encoder.encode(event.data_text));
@@ -77,8 +75,7 @@ export async function leafOf(event) {
   return sha256(concat(Uint8Array.of(0), await entryOf(event)));
 }
 
-// Proofs about the log's Merkle tree (RFC 6962). Numbers of leaves are below 2^53, so they are divided and not shifted:
-// bit operations of this language end at 2^31.
+// Proofs of RFC 6962. Numbers of leaves are divided and not shifted: bit operations of this language end at 2^31.
 
 export function innerNode(left, right) {
   return sha256(concat(Uint8Array.of(1), left, right));
@@ -103,7 +100,6 @@ export async function rootFromInclusion(leaf, index, size, hashes) {
   return root;
 }
 
-/** Whether a tree `{size, root}` goes on from a smaller one: the hashes lead to both roots. */
 export async function goesOnFrom(before, after, hashes) {
   if (before.size > after.size) return false;
   if (before.size === after.size) return hashes.length === 0 && sameBytes(before.root, after.root);
@@ -126,20 +122,11 @@ export async function goesOnFrom(before, after, hashes) {
   return last === 0 && sameBytes(old, before.root) && sameBytes(root, after.root);
 }
 
-export async function pushLeaf(frontier, size, leaf) {
-  const next = [...frontier, leaf];
-  for (let rest = size; odd(rest); rest = half(rest)) {
-    const right = next.pop();
-    next.push(await innerNode(next.pop(), right));
-  }
-  return next;
-}
-
-export async function rootOfFrontier(frontier) {
-  if (frontier.length === 0) return sha256(new Uint8Array());
-  let root = frontier[frontier.length - 1];
-  for (let index = frontier.length - 2; index >= 0; index -= 1) root = await innerNode(frontier[index], root);
-  return root;
+/** Whether two checkpoints `{size, root}` are of one log: the larger one goes on from the smaller one. */
+export async function areOfOneLog(get, a, b) {
+  const [before, after] = a.size <= b.size ? [a, b] : [b, a];
+  const { hashes } = before.size === after.size ? { hashes: [] } : await get(`/v1/log/proof/consistency?from=${before.size}&to=${after.size}`);
+  return goesOnFrom(before, after, hashes.map(fromHex));
 }
 
 // Checkpoints: a C2SP tlog-checkpoint in a signed note, as replay/FORMAT.md has it.
@@ -196,7 +183,16 @@ export class UnsupportedError extends Error {}
 const PREFIX = "headwater-checkpoint:";
 const LAST = "headwater-log";
 
-export function seenOf(logId, storage = localStorage) {
+// A browser that forbids storage throws already where it is named, and still shows everything.
+export function kept() {
+  try {
+    return localStorage;
+  } catch {
+    return null;
+  }
+}
+
+export function seenOf(logId, storage = kept()) {
   try {
     return JSON.parse(storage.getItem(PREFIX + logId));
   } catch {
@@ -204,7 +200,7 @@ export function seenOf(logId, storage = localStorage) {
   }
 }
 
-export function forget(logId, storage = localStorage) {
+export function forget(logId, storage = kept()) {
   storage.removeItem(PREFIX + logId);
   storage.removeItem(LAST);
 }
@@ -214,13 +210,13 @@ export const canVerify = () => Boolean(globalThis.crypto?.subtle);
 export const CANNOT_VERIFY =
   "This page came over plain HTTP from another machine, and a browser gives no cryptography to such a page. Open it over https, or through a tunnel to localhost.";
 
-/** Compares the newest checkpoint with the one that this browser saw last, and remembers it if it goes on from that. */
-export async function watch(get, storage = localStorage) {
-  if (!canVerify()) return { verdict: "unknown", first: false, detail: CANNOT_VERIFY, seen: null, now: null };
+/** Compares the newest checkpoint with the last one, and remembers it if it goes on from that. */
+export async function watch(get, storage = kept()) {
+  if (!canVerify()) return { verdict: "unknown", detail: CANNOT_VERIFY };
   const log = await get("/v1/log");
   const seen = seenOf(log.log_id, storage);
-  const other = storage.getItem(LAST);
-  const finding = { verdict: "bad", first: !seen, seen, now: null };
+  const other = storage?.getItem(LAST);
+  const finding = { verdict: "bad", log, seen, now: null };
   if (seen && seen.key !== log.signing_key) {
     return { ...finding, detail: "The log is signed with another key than the one that this browser saw before." };
   }
@@ -233,12 +229,13 @@ export async function watch(get, storage = localStorage) {
     const now = await verifyNote(checkpoint.note, log.log_id, fromHex(log.signing_key));
     const detail = seen ? await compare(get, seen, now) : "";
     if (detail) return { ...finding, detail };
-    remember(log, checkpoint.note, now, storage);
-    return { ...finding, verdict: "good", detail: seen ? "" : "This is the first checkpoint of this log that this browser sees." };
+    finding.now = { ...finding.now, ...now };
   } catch (error) {
     if (error.status !== undefined) throw error;
     return { ...finding, verdict: error instanceof UnsupportedError ? "unknown" : "bad", detail: sentence(error.message) };
   }
+  const notes = [!seen && "This is the first checkpoint of this log that this browser sees.", remember(log, checkpoint.note, finding.now, storage)];
+  return { ...finding, verdict: "good", detail: notes.filter(Boolean).join(" ") };
 }
 
 async function compare(get, seen, now) {
@@ -247,15 +244,22 @@ async function compare(get, seen, now) {
   if (now.size === before.size) {
     return sameBytes(now.root, before.root) ? "" : `The log has other events up to ${before.size} than this browser saw: it was rewritten.`;
   }
-  const proof = await get(`/v1/log/proof/consistency?from=${before.size}&to=${now.size}`);
-  if (await goesOnFrom(before, now, proof.hashes.map(fromHex))) return "";
+  if (await areOfOneLog(get, before, now)) return "";
   return `The log does not go on from the ${before.size} events that this browser saw: it was rewritten, or the proof was altered on its way.`;
 }
 
+/** Says what kept the checkpoint from being remembered. */
 function remember(log, note, now, storage) {
+  // Another tab may have been faster: what is stored never becomes older.
+  if (seenOf(log.log_id, storage)?.size > now.size) return "";
   const seen = { log_id: log.log_id, key: log.signing_key, size: now.size, root: toHex(now.root), note, seen_at: new Date().toISOString() };
-  storage.setItem(PREFIX + log.log_id, JSON.stringify(seen));
-  storage.setItem(LAST, log.log_id);
+  try {
+    storage.setItem(PREFIX + log.log_id, JSON.stringify(seen));
+    storage.setItem(LAST, log.log_id);
+    return "";
+  } catch {
+    return "It could not be kept in this browser.";
+  }
 }
 
 const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;

@@ -1,5 +1,11 @@
 // Texts of what the log says, of times and of addresses: pure functions.
 
+// What can't be seen, or changes the order of what stands beside it: the table of schema/src/terminal.rs.
+const UNSEEN = /(?![\n\t])[\p{Cc}\p{Zl}\p{Zp}\p{DI}\ufff9-\ufffb]/gu;
+
+/** The text as it is shown: nodes and others wrote it, and none of them may hide a part of it. */
+export const printable = (text) => text.replace(UNSEEN, "\ufffd");
+
 export function shellWord(text) {
   return /^[A-Za-z0-9_\/:=.,@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
@@ -54,8 +60,8 @@ export function summarize(events) {
 export function requestsOf(events) {
   const requests = new Map();
   for (const event of events) {
-    const { command_id, actor, reason, at, count } = event;
-    if (!requests.has(command_id)) requests.set(command_id, { command_id, actor, reason, at, count, events: [] });
+    const { command_id, actor, reason, at } = event;
+    if (!requests.has(command_id)) requests.set(command_id, { command_id, actor, reason, at, events: [] });
     requests.get(command_id).events.push(event);
   }
   return [...requests.values()].sort((a, b) => lastOf(b) - lastOf(a));
@@ -114,12 +120,12 @@ const two = (number) => String(number).padStart(2, "0");
 export function formatTime(instant, local = false) {
   const date = new Date(instant);
   if (Number.isNaN(date.getTime())) return String(instant);
-  if (!local) return `${date.toISOString().slice(0, 19).replace("T", " ")}Z`;
-  const offset = -date.getTimezoneOffset();
-  const shifted = new Date(date.getTime() + offset * MINUTE);
+  const offset = local ? -date.getTimezoneOffset() : 0;
+  const text = new Date(date.getTime() + offset * MINUTE).toISOString().slice(0, 19).replace("T", " ");
+  if (!local) return `${text}Z`;
   const sign = offset < 0 ? "-" : "+";
   const size = Math.abs(offset);
-  return `${shifted.toISOString().slice(0, 19).replace("T", " ")}${sign}${two(Math.floor(size / 60))}:${two(size % 60)}`;
+  return `${text}${sign}${two(Math.floor(size / 60))}:${two(size % 60)}`;
 }
 
 export function formatSpan(milliseconds) {
@@ -152,14 +158,15 @@ export function parseMoment(text, local = false, now = Date.now()) {
   const today = on(now);
   const date = day || !(today > now) ? today : on(now - DAY);
   if (Number.isNaN(date.getTime())) return { problem: "there is no such time" };
-  // A second that is shown is meant to its end.
-  return { at: date.toISOString().replace(/\.000Z/, parts[3] ? ".999999Z" : "$&") };
+  // A second without a fraction is meant to its end. Dates of this language end at milliseconds, times of the log do not.
+  const fraction = second.slice(3, 10) || (parts[3] ? ".999999" : ".000");
+  return { at: `${date.toISOString().slice(0, 19)}${fraction}Z` };
 }
 
 /** Round times: the later one in this list, the rounder. */
 const STEPS = [SECOND, 10 * SECOND, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 28 * DAY];
 
-/** Labels for an axis of positions: in each of `slots` equal stretches the roundest time. `times` are moments `{position, at}`. */
+/** Labels for an axis of positions: in each of `slots` equal stretches the roundest time. */
 export function ticks(times, slots, local = false) {
   if (times.length < 2) return [];
   const [first, last] = [times[0].position, times.at(-1).position];
@@ -181,7 +188,6 @@ function tickLabel(instant, step, local) {
   return text.slice(11, step >= MINUTE ? 16 : 19) + (local ? "" : "Z");
 }
 
-/** The position at a time, between the two known moments around it. */
 export function positionAt(times, instant) {
   for (let index = 1; index < times.length; index += 1) {
     const [before, after] = [times[index - 1], times[index]];
@@ -193,7 +199,6 @@ export function positionAt(times, instant) {
   return times[times.length - 1].position;
 }
 
-/** The time at a position, likewise; null if none is known. */
 export function timeAt(times, position) {
   if (times.length === 0) return null;
   for (let index = 1; index < times.length; index += 1) {
@@ -207,7 +212,7 @@ export function timeAt(times, position) {
   return Date.parse(times[times.length - 1].at);
 }
 
-// Addresses of the console stand in the fragment, so the server never sees them, and a reload comes back to the same view.
+// Addresses of the console stand in the fragment, so the server never sees them.
 
 export const PAGES = [
   "fleet", "node", "documents", "document", "request", "history", "proposals", "proposal",
@@ -216,7 +221,7 @@ export const PAGES = [
 
 const WITH_ID = new Set(["node", "document", "request", "proposal", "rollout"]);
 
-/** Reads an address as `{page, id, params}`. One that means nothing leads to the fleet, and is named in `unknown`. */
+/** An address as `{page, id, params}`. One that means nothing leads to the fleet, and is named in `unknown`. */
 export function parseRoute(fragment) {
   const text = fragment.replace(/^#/, "");
   if (text === "" || text === "/") return { page: "fleet", id: "", params: {} };
@@ -240,14 +245,7 @@ function decode(segment) {
 }
 
 export function formatRoute(page, id = "", params = {}) {
-  const query = new URLSearchParams();
-  for (const key of Object.keys(params).sort()) {
-    const value = params[key];
-    if (value !== null && value !== undefined && value !== "") query.set(key, String(value));
-  }
-  const tail = query.toString();
-  const path = id === "" ? `/${page}` : `/${page}/${encodeURIComponent(id)}`;
-  return `#${path}${tail ? `?${tail}` : ""}`;
+  return `#/${page}${id === "" ? "" : `/${encodeURIComponent(id)}`}${query(params)}`;
 }
 
 export function tokenOf(fragment) {
@@ -255,14 +253,13 @@ export function tokenOf(fragment) {
   return found ? decode(found[1]) : null;
 }
 
-/** A path of the API with its segments encoded: `apiPath("nodes", "n-1", "files", "etc/motd")`. */
 export function apiPath(...segments) {
   return "/v1/" + segments.map((each) => String(each).split("/").map(encodeURIComponent).join("/")).join("/");
 }
 
 export function query(params) {
   const given = Object.entries(params).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return given.length ? `?${new URLSearchParams(given.map(([key, value]) => [key, String(value)]))}` : "";
+  return given.length ? `?${new URLSearchParams(given.sort())}` : "";
 }
 
 export function entityRoute(entity, params = {}) {

@@ -1,4 +1,4 @@
-// Runs before the first paint, so that a reader who chose the dark page sees no white one.
+// Runs before the first paint, so that a dark page is never white.
 try {
   document.documentElement.dataset.theme = localStorage.getItem("headwater-theme") || "auto";
 } catch {

@@ -4,8 +4,10 @@
 //   node bench.mjs --api http://127.0.0.1:7300 [--port 7311] [--nodes 10000] [--calm]
 //
 // A simulated node is a copy of a real one under another id. `POST /bench` steers it: {"flip": "inclusion"} alters one byte of
-// every inclusion proof, {"fail": 3} lets three converged nodes fail, {"hold": true} stops the changes that come by themselves. Its answer
-// has the last request with commands that came through, because requests of a SharedWorker are not seen in the page.
+// every inclusion proof, {"fail": 3} lets three converged nodes fail, {"hold": true} stops the changes that come by themselves,
+// {"silent": 31000} makes every node one that was not heard for so long, {"refuse": "/v1/log"} answers 503 to what begins so, and
+// {"swallow": 1} answers the next request with commands as a proxy does that lost the server, after it came through. Its answer has
+// the last request with commands that came through, because requests of a SharedWorker are not seen in the page.
 
 import { readFile } from "node:fs/promises";
 import http from "node:http";
@@ -109,7 +111,7 @@ function rowsOf(table) {
 
 class Bench {
   constructor(api, count, calm) {
-    Object.assign(this, { api, count, hold: calm, flip: null, sent: null, rows: [], position: 1, streams: new Set(), random: sequence(7) });
+    Object.assign(this, { api, count, hold: calm, flip: null, silent: null, refuse: null, swallow: 0, refused: 0, sent: null, rows: [], position: 1, streams: new Set(), random: sequence(7) });
   }
 
   async begin(authorization) {
@@ -143,6 +145,10 @@ class Bench {
     if (url.pathname.startsWith("/console/")) return this.asset(url.pathname.slice("/console/".length) || "index.html", response);
     const body = await read(request);
     if (url.pathname === "/bench") return this.steer(JSON.parse(body), response);
+    if (this.refuse && url.pathname.startsWith(this.refuse)) {
+      this.refused += 1;
+      return response.writeHead(503, { "Content-Type": "application/problem+json" }).end(JSON.stringify({ code: "overloaded", detail: "The bench is busy." }));
+    }
     if (url.pathname === "/v1/fleet/table" && this.count) return this.table(request, url, response);
     return this.pass(request, url, body, response);
   }
@@ -158,10 +164,9 @@ class Bench {
   }
 
   steer(order, response) {
-    if ("flip" in order) this.flip = order.flip;
-    if ("hold" in order) this.hold = order.hold;
+    for (const name of ["flip", "hold", "silent", "refuse", "swallow"]) if (name in order) this[name] = order[name];
     if (order.fail) this.change(order.fail, "failed");
-    response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify({ sent: this.sent }));
+    response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify({ sent: this.sent, refused: this.refused }));
   }
 
   async table(request, url, response) {
@@ -198,6 +203,10 @@ class Bench {
     response.on("close", () => abort.abort());
     const answer = await fetch(target, { method: request.method, headers, body: body.length ? body : undefined, signal: abort.signal });
     if (request.method === "POST" && request.url === "/v1/commands") this.sent = { key: headers["idempotency-key"], plan: headers["if-match"], body: body.toString() };
+    if (this.sent && this.swallow && request.url === "/v1/commands") {
+      this.swallow -= 1;
+      return response.writeHead(502, { "Content-Type": "text/html" }).end("<h1>502 Bad Gateway</h1>");
+    }
     const kept = {};
     for (const name of ["content-type", "headwater-position", "etag", "retry-after", "cache-control", "content-security-policy", "content-disposition"]) {
       if (answer.headers.has(name)) kept[name] = answer.headers.get(name);
@@ -216,8 +225,15 @@ class Bench {
       // The first digit of the first hash, in the JSON and in the text.
       text = Buffer.from(text.toString().replace(/("hashes":\["?)([0-9a-f])/, (_, start, digit) => start + (digit === "0" ? "1" : "0")).replace(/(\nindex \d+\n)(.)/, (_, start, sign) => start + (sign === "A" ? "B" : "A")));
     }
-    return text;
+    return this.silent && /^\/v1\/nodes\/[^/]+$/.test(pathname) ? silenced(text, this.silent) : text;
   }
+}
+
+function silenced(text, silence) {
+  const node = JSON.parse(text);
+  const reported = node.reported && { ...node.reported, silence_ms: silence };
+  const reason = { code: "silent", detail: `the node was not heard for ${Math.floor(silence / 1000)} s` };
+  return JSON.stringify({ ...node, state: "offline", silence_ms: silence, reason, reported });
 }
 
 function json(response, value) {

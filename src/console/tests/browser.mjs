@@ -56,6 +56,9 @@ async function launch(folder) {
   const context = await chromium.launchPersistentContext(folder, { executablePath: SETTINGS.chromium, args: FLAGS, headless: true, viewport: { width: 1440, height: 900 } });
   context.setDefaultTimeout(20_000);
   context.troubles = [];
+  // What a law answers to a question of the browser; a law that sets nothing expects none.
+  context.answer = null;
+  context.dialogs = [];
   await context.addInitScript(() => {
     globalThis.addEventListener("securitypolicyviolation", (event) => console.error(`policy ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
   });
@@ -63,8 +66,9 @@ async function launch(folder) {
     page.on("console", (message) => ["error", "warning"].includes(message.type()) && context.troubles.push(`${message.text()} (${message.location().url})`));
     page.on("pageerror", (error) => context.troubles.push(error.stack ?? String(error)));
     page.on("dialog", (dialog) => {
-      context.troubles.push(`a dialog: ${dialog.message()}`);
-      dialog.dismiss();
+      context.dialogs.push(dialog.message());
+      if (context.answer === null) context.troubles.push(`a dialog: ${dialog.message()}`);
+      return context.answer ? dialog.accept() : dialog.dismiss();
     });
   };
   context.pages().forEach(watch);

@@ -1,5 +1,5 @@
-// What is wrong, and since which change: the nodes that reject what is desired are grouped by their reason. A few of each group
-// are asked which position they rejected first; the request there is shown with what it changed.
+// What is wrong, and since which change: nodes that reject what is desired are grouped by their reason, and a few of each group are
+// asked which position they rejected first.
 
 import { takingBack } from "../action.js";
 import { h, swap } from "../dom.js";
@@ -59,13 +59,7 @@ export class Attention {
   }
 
   async #card(group, fleet, open) {
-    let found = [];
-    let note = "";
-    try {
-      found = await this.#requests(group);
-    } catch (error) {
-      note = error.message;
-    }
+    const { found, note } = await this.#requests(group);
     const sample = group.rows[0];
     const summary = h("summary", shape(group.state), h("h2", `${plural(group.rows.length, "node")} ${group.state}: ${group.code}`),
       h("span.detail", cutText(sample.reason.detail)));
@@ -78,17 +72,23 @@ export class Attention {
   }
 
   async #requests(group) {
-    const nodes = await Promise.all(group.rows.slice(0, SAMPLES).map((row) => this.#app.get(apiPath("nodes", row.id))));
+    // What can't be asked, such as a position that a node made up, hides nothing that the other nodes say.
+    let note = "";
+    const attempt = (asked) => asked.catch((error) => void (note = error.message));
+    const nodes = await Promise.all(group.rows.slice(0, SAMPLES).map((row) => attempt(this.#app.get(apiPath("nodes", row.id)))));
     const positions = new Map();
-    for (const node of nodes) {
+    for (const node of nodes.filter(Boolean)) {
       const position = firstRejected(node);
       if (position) positions.set(position, [...(positions.get(position) ?? []), node.id]);
     }
-    const wanted = [...positions.keys()].sort((a, b) => a - b).slice(0, REQUESTS_MAX);
-    return Promise.all(wanted.map(async (position) => ({ position, nodes: positions.get(position), ...(await this.#impact(position)) })));
+    const wanted = [...positions.keys()].sort((a, b) => a - b);
+    const found = await Promise.all(wanted.map(async (position) => {
+      const known = await attempt(this.#impact(position));
+      return known && { ...known, nodes: positions.get(position).filter((id) => isConcerned(known.impact, id)) };
+    }));
+    return { found: found.filter((each) => each?.nodes.length).slice(0, REQUESTS_MAX), note };
   }
 
-  // What a request changed stays so for ever: it is asked for once.
   async #impact(position) {
     if (!this.#impacts.has(position)) {
       const impact = await this.#app.connection.get(`/v1/impact/${position}`);
@@ -97,7 +97,7 @@ export class Attention {
       const diffs = await Promise.all(documents.map(async (event) => {
         const id = event.entity.slice("document/".length);
         const diff = await documentDiff(this.#app, id, first, impact.position).catch(() => null);
-        return diff && this.#diff(id, diff);
+        return diff && { id, ...diff };
       }));
       this.#impacts.set(position, { impact, diffs });
     }
@@ -112,15 +112,15 @@ export class Attention {
     return h("div.culprit",
       requestLine(this.#app, impact),
       h("p.quiet", `This is the first request that ${namesOf(nodes)} rejected. What it changed:`),
-      diffs,
+      diffs.map((diff) => diff && this.#diff(diff)),
       h("div.buttons",
         takingBack(this.#app, impact.command_id),
         h("a.button", { href: this.#app.href("request", String(impact.position)) }, "The whole request"),
         h("span.quiet", `It changed files on ${plural(impact.nodes.length, "node")}; ${number(failing)} of them ${failing === 1 ? "fails" : "fail"}${this.#app.at ? "" : " now"}.`)));
   }
 
-  #diff(id, { path, drawn }) {
-    return h("figure.filechange", h("figcaption", h("code", path), " of ", entityLink(this.#app, `document/${id}`, id)), drawn);
+  #diff({ id, path, draw }) {
+    return h("figure.filechange", h("figcaption", h("code", path), " of ", entityLink(this.#app, `document/${id}`, id)), draw());
   }
 }
 
@@ -142,6 +142,9 @@ function groupsOf(rows) {
   }
   return [...groups.values()].sort((a, b) => b.rows.length - a.rows.length);
 }
+
+/** Whether a request changed the record of a node. Which request a node rejects it says itself, so it may name any. */
+export const isConcerned = (impact, id) => impact.unchanged.includes(id) || impact.nodes.some(({ node }) => node === id);
 
 /** The first position since the one that runs which the node rejected; its report names the last few. */
 export function firstRejected(node) {

@@ -7,10 +7,9 @@ import {
   byline, command, contentPart, digest, documentDiff, empty, entityLink, facts, heading, livePage, nodeLink,
   positionLink, reasonText, section, thingHeading,
 } from "../parts.js";
-import { apiPath, commandLine, number, plural, sizeText, targetText } from "../text.js";
+import { apiPath, commandLine, number, plural, query, sizeText, targetText } from "../text.js";
 
 const ROWS_MAX = 500;
-// These answers are large.
 const LIST_PAUSE_MS = 5_000;
 const ONE_PAUSE_MS = 15_000;
 
@@ -54,28 +53,37 @@ function drawTable(app, { items, more }, filter) {
   ];
 }
 
-// A document: its versions, what each changed, and the nodes on which it is in force.
-
 const NODES_MAX = 60;
 
 export function openDocument(app, root, route) {
-  return livePage(app, root, { pause: ONE_PAUSE_MS, load: () => loadDocument(app, route.id), draw: (answer) => drawDocument(app, route.id, answer) });
+  const asked = { position: 0 };
+  return livePage(app, root, { pause: ONE_PAUSE_MS, load: () => loadDocument(app, route.id, asked), draw: (answer) => drawDocument(app, route.id, answer) });
 }
 
-async function loadDocument(app, id) {
+/** `asked` keeps the expensive answers, and the position at which they held. */
+async function loadDocument(app, id, asked) {
   const { connection } = app;
+  const position = connection.fleet?.position ?? 0;
   const [document, versions] = await Promise.all([
     // One that was removed has its versions still.
     app.get(apiPath("documents", id)).catch((error) => (error.code === "unknown_entity" ? null : Promise.reject(error))),
     connection.list(app.path(apiPath("documents", id, "versions"))),
   ]);
-  const [reach, beside] = await Promise.all([document ? reachOf(app, id) : null, document ? besideOf(app, document) : []]);
-  return { document, versions, reach, beside };
+  if (!asked.position || !(await onlyReports(app, asked.position))) {
+    const [reach, beside] = await Promise.all([document && reachOf(app, id), document && besideOf(app, document)]);
+    Object.assign(asked, { reach, beside });
+  }
+  asked.position = asked.reach?.problem ? 0 : position;
+  return { document, versions, reach: asked.reach, beside: asked.beside };
 }
 
-/**
- * On which nodes the document is in force: the server says whose files would change if it were removed.
- */
+/** Whether nothing came after a position but reports of nodes, which change no document. */
+async function onlyReports(app, after) {
+  const { items, next } = await app.connection.get(`/v1/events${query({ after, limit: 100 })}`);
+  return next === null && items.every((event) => event.type === "ReportChanged");
+}
+
+/** The nodes whose files would change if the document were removed, as the server says. */
 async function reachOf(app, id) {
   if (app.at) return null;
   try {
@@ -87,8 +95,8 @@ async function reachOf(app, id) {
 }
 
 async function besideOf(app, document) {
-  const { items } = await app.connection.list(app.path("/v1/documents"));
-  return items.filter((each) => each.path === document.path && each.id !== document.id).sort((a, b) => b.priority - a.priority || (a.id < b.id ? 1 : -1));
+  const { items, more } = await app.connection.list(app.path("/v1/documents"));
+  return { more, items: items.filter((each) => each.path === document.path && each.id !== document.id).sort((a, b) => b.priority - a.priority || (a.id < b.id ? 1 : -1)) };
 }
 
 function drawDocument(app, id, { document, versions, reach, beside }) {
@@ -100,7 +108,7 @@ function drawDocument(app, id, { document, versions, reach, beside }) {
       document.proposal && ["Made of", entityLink(app, `proposal/${document.proposal}`, "a proposal")]),
     section("Versions", `${plural(list.length, "version")}, the newest first`, h("div.stack", list.map((version, index) => drawVersion(app, id, version, list[index + 1], index === 0)))),
     document && drawReach(app, reach),
-    beside.length > 0 && drawBeside(app, document, beside),
+    beside && (beside.items.length > 0 || beside.more) && drawBeside(app, document, beside),
     document && contentPart(app, "content", "The content", document.size, apiPath("documents", id, "content")),
     command(app.at ? app.line("get", `document/${id}`) : commandLine("history", `document/${id}`, "--diff")),
   ];
@@ -112,8 +120,8 @@ function drawVersion(app, id, version, before, open) {
   const load = async () => {
     // The position before may lie in the same request, whose end would be shown: the first version is compared with nothing.
     const from = before?.position ?? 0;
-    const { drawn } = await documentDiff(app, id, from, version.position);
-    return [changesOf(version, before), drawn, h("div.buttons",
+    const diff = await documentDiff(app, id, from, version.position);
+    return [changesOf(version, before), diff.draw(), h("div.buttons",
       takingBack(app, version.command_id),
       h("a.button", { href: app.href("request", String(version.position)) }, "The whole request"))];
   };
@@ -137,19 +145,20 @@ function changesOf(version, before) {
 }
 
 function drawReach(app, reach) {
-  if (!reach) return section("Nodes", null, h("p.quiet", "On which nodes it was in force is shown for the present only."));
+  if (!reach) return section("Nodes", null, h("p.quiet", "Which nodes would lose it is shown for the present only."));
   if (reach.problem) return section("Nodes", null, h("p.warning", reach.problem));
   const total = reach.nodes.length + reach.more;
-  if (!total) return section("Nodes", "in force on no node", empty("No node gets this file: its target selects none, or another document at the path wins there."));
+  if (!total) return section("Nodes", "removing it changes no file", empty("Its target selects no node, another document at the path wins there, or the one that would follow has the same content."));
   const shown = reach.nodes.slice(0, NODES_MAX).map((id) => {
     const state = app.connection.fleet?.rows.get(id)?.state;
     return h("span", nodeLink(app, id), " ", state && badge(state));
   });
-  return section("Nodes", `in force on ${plural(total, "node")}`, h("div.ids", shown, total > NODES_MAX && h("span.quiet", `and ${number(total - NODES_MAX)} more`)));
+  return section("Nodes", `removing it changes files on ${plural(total, "node")}`, h("div.ids", shown, total > NODES_MAX && h("span.quiet", `and ${number(total - NODES_MAX)} more`)));
 }
 
-function drawBeside(app, document, beside) {
+function drawBeside(app, document, { items, more }) {
   const wins = (each) => each.priority > document.priority || (each.priority === document.priority && each.id > document.id);
   return section("Other documents at this path", "the highest priority wins on each node; among equals the greatest id",
-    h("ul.because", beside.map((each) => h("li", h("span.part", wins(each) ? "overrides it" : "loses against it"), entityLink(app, `document/${each.id}`, each.id), h("span.quiet", `priority ${number(each.priority)}, ${targetText(each.target)}`)))));
+    more && h("p.warning", "There are more documents than were looked at: this list is cut."),
+    h("ul.because", items.map((each) => h("li", h("span.part", wins(each) ? "overrides it" : "loses against it"), entityLink(app, `document/${each.id}`, each.id), h("span.quiet", `priority ${number(each.priority)}, ${targetText(each.target)}`)))));
 }

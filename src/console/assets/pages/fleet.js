@@ -4,11 +4,12 @@ import { Attention } from "./attention.js";
 import { h, setText, swap, VirtualList } from "../dom.js";
 import { Fleet, labelText, ORDER, parseFilter, rank, select, shape, STATES, termValue, withTerm } from "../nodes.js";
 import { command, problem } from "../parts.js";
-import { formatRoute, formatSpan, formatTime, number, plural } from "../text.js";
+import { formatRoute, formatSpan, formatTime, number, plural, printable } from "../text.js";
 
 const ROW_PX = 38;
 const REFRESH_MS_MIN = 250;
 const CLOCK_MS = 10_000;
+const HOLD_MS = 4_000;
 const COLUMNS = [["id", "Node"], ["state", "State"], ["labels", "Labels"], ["desired", "Desired"], ["running", "Running"], ["heard", "Heard"]];
 
 export function openFleet(app, root, route) {
@@ -22,10 +23,12 @@ class FleetPage {
   #rows = [];
   #chosen = null;
   #held = false;
+  #rest = null;
   #print = "";
   #tail = "";
   #timer = null;
-  #closers = [];
+  #clock = null;
+  #over = new AbortController();
 
   constructor(app, root, route) {
     this.#app = app;
@@ -57,7 +60,8 @@ class FleetPage {
       onkeydown: (event) => this.#leaveField(event),
     });
     this.words = h("datalist", { id: "filter-words" });
-    this.count = h("p.quiet.shown", { role: "status" });
+    this.count = h("span", { role: "status" });
+    this.retired = h("button.plain", { hidden: true, onclick: () => this.#setFilter("retired=true") });
     this.problems = h("p.problem", { role: "alert", hidden: true });
     this.head = h("div.row.head", { role: "row" }, COLUMNS.map((column) => this.#headCell(column)));
     this.body = h("div.rows", { role: "rowgroup" });
@@ -65,7 +69,7 @@ class FleetPage {
     this.none = h("div.none", { hidden: true });
     this.#root.append(
       h("header.heading", this.title, this.sentence), this.strip, this.bar, this.meaning, this.attention.element,
-      this.filterline = h("div.filterline", this.field, this.words, this.count), this.problems, this.grid, this.none);
+      h("div.filterline", this.field, this.words, h("p.quiet.shown", this.count, " ", this.retired)), this.problems, this.grid, this.none);
     this.list = new VirtualList({
       scroller: this.#app.frame.main, root: this.body, height: ROW_PX, make: () => this.#makeRow(), draw: (row, id, index) => this.#drawRow(row, id, index),
     });
@@ -77,22 +81,21 @@ class FleetPage {
   }
 
   #follow() {
-    const on = (target, type, act) => {
-      target.addEventListener(type, act);
-      this.#closers.push(() => target.removeEventListener(type, act));
-    };
+    const on = (target, type, act) => target.addEventListener(type, act, this.#over);
     on(this.#app.connection, "fleet", () => !this.#app.at && this.#load());
     on(this.#app.connection, "change", (event) => !this.#app.at && event.detail.rowsChanged && this.#soon());
     on(this.#app.prefs, "time", () => this.list.repaint());
-    // Rows must not move away below a pointer that is about to choose one.
-    on(this.grid, "pointerenter", (event) => event.pointerType === "mouse" && this.#hold(true));
+    // Rows must not move away below a pointer that is about to choose one. One that rests chooses none.
+    on(this.grid, "pointermove", (event) => event.pointerType === "mouse" && this.#hold(true));
     on(this.grid, "pointerleave", () => this.#hold(false));
-    const clock = setInterval(() => this.list.repaint(), CLOCK_MS);
-    this.#closers.push(() => clearInterval(clock), () => this.list.close(), () => clearTimeout(this.#timer), () => this.attention.close());
+    this.#clock = setInterval(() => this.list.repaint(), CLOCK_MS);
   }
 
   close() {
-    for (const end of this.#closers) end();
+    this.#over.abort();
+    for (const timer of [this.#clock, this.#timer, this.#rest]) clearTimeout(timer);
+    this.list.close();
+    this.attention.close();
   }
 
   async #load() {
@@ -126,8 +129,11 @@ class FleetPage {
   }
 
   #hold(held) {
+    clearTimeout(this.#rest);
+    this.#rest = held && setTimeout(() => this.#hold(false), HOLD_MS);
+    const was = this.#held;
     this.#held = held;
-    if (!held) this.#refresh();
+    if (was && !held) this.#refresh();
   }
 
   #setFilter(text, typed = false) {
@@ -149,15 +155,15 @@ class FleetPage {
   #refresh() {
     if (!this.#fleet) return;
     const filter = parseFilter(this.filter);
-    // The way back to this view goes along with each link; it is the same for all rows.
     this.#tail = formatRoute("node", "", { ...this.#app.keptParams(), filter: this.filter, sort: this.sort }).slice("#/node".length);
     this.#drawHead(filter);
-    // While the order is held the same nodes stay where they are, with what they are now.
-    this.#rows = this.#held ? this.#rows.map(({ id }) => this.#fleet.rows.get(id)).filter(Boolean) : select(this.#fleet, filter.test, this.sort);
+    const fitting = select(this.#fleet, filter.test, this.sort);
+    // While the order is held the same nodes stay in their places; everything else tells of all that fit.
+    this.#rows = this.#held ? this.#rows.map(({ id }) => this.#fleet.rows.get(id)).filter(Boolean) : fitting;
     this.list.items = this.#rows.map((row) => row.id);
     this.grid.setAttribute("aria-rowcount", String(this.#rows.length + 1));
-    this.#drawNone();
-    this.attention.show(this.#fleet, this.#rows);
+    this.#drawNone(fitting.length);
+    this.attention.show(this.#fleet, fitting);
   }
 
   #drawHead(filter) {
@@ -203,12 +209,13 @@ class FleetPage {
     this.meaning.hidden = !meaning;
   }
 
-  #drawNone() {
+  #drawNone(fitting) {
     const all = this.#fleet.rows.size;
     const total = Object.values(this.#fleet.counts).reduce((sum, count) => sum + count, 0);
-    const order = this.#held ? " The order is held while the pointer is on the table." : "";
-    const retired = all > total && !this.filter.includes("retired") && [" ", h("button.plain", { "data-key": "retired", onclick: () => this.#setFilter("retired=true") }, `${number(all - total)} retired`)];
-    swap(this.count, `${number(this.#rows.length)} of ${plural(total, "node")}.${order}`, retired);
+    const order = this.#held ? " The order is held while the pointer moves on the table." : "";
+    setText(this.count, `${number(fitting)} of ${plural(total, "node")}.${order}`);
+    this.retired.hidden = all <= total || this.filter.includes("retired");
+    setText(this.retired, `${number(all - total)} retired`);
     this.none.hidden = this.#rows.length > 0;
     this.grid.hidden = this.#rows.length === 0;
     if (this.#rows.length) return;
@@ -241,7 +248,7 @@ class FleetPage {
     }
     element.classList.toggle("gone", row.retired);
     drawState(cells.state, row);
-    const text = labelText(row.labels);
+    const text = printable(labelText(row.labels));
     setText(cells.labels, text);
     cells.labels.title = text;
     setText(cells.desired, number(row.desired));
@@ -287,7 +294,7 @@ class FleetPage {
   }
 
   #enter(event) {
-    const control = event.target.closest("a, button");
+    const control = event.target.closest("a, button, summary");
     if (control) control.click();
     else if (this.#chosen) location.hash = this.#hrefOf(this.#chosen);
   }
@@ -309,7 +316,7 @@ function drawState(cell, row) {
     badge.className = `badge t-${STATES[row.state]?.tone ?? "off"}`;
     badge.replaceChildren(shape(row.state), row.state);
   }
-  const text = row.retired ? "retired" : row.reason ? `${row.reason.code}: ${row.reason.detail.trim()}` : "";
+  const text = printable(row.retired ? "retired" : row.reason ? `${row.reason.code}: ${row.reason.detail.trim()}` : "");
   setText(reason, text);
   reason.title = text;
 }

@@ -12,38 +12,51 @@ import { apiPath, commandLine, eventText, isByPeople, lastOf, number, plural, qu
 const WINDOW = 500;
 const WANTED = 50;
 const WINDOWS_MAX = 10;
+const PAGES_MAX = 8;
 const PAGE = 1_000;
 const FOLLOW_MS = 1_000;
+const REQUESTS_MAX = 2_000;
 
 export function openHistory(app, root, route) {
   return new HistoryPage(app, root, route);
+}
+
+/** All events of a window, null if they are too many. A server ends a page also where it has enough bytes, and says so in `next`. */
+export async function readWindow(get, entity, after, to) {
+  const found = [];
+  for (let pages = 0, from = after; pages < PAGES_MAX; pages += 1) {
+    const { items, next } = await get(`/v1/events${query({ entity, after: from, limit: Math.min(PAGE, to - from) })}`);
+    found.push(...items.filter((event) => event.position <= to));
+    from = Number(next);
+    if (next === null || from >= to) return found;
+  }
+  return null;
 }
 
 class HistoryPage {
   #app;
   #entity;
   #events = [];
+  // The part of the log that was read: after the first position, up to the second.
   #from = null;
-  #next = "";
-  #closed = false;
+  #to = 0;
+  #over = new AbortController();
   #timer = null;
-  #words = { filter: "", all: false };
+  #loading = Promise.resolve();
+  #print = "";
 
   constructor(app, root, route) {
     this.#app = app;
     this.#entity = route.params.entity ?? "";
-    this.#words = { filter: route.params.filter ?? "", all: route.params.all === "1" || Boolean(this.#entity) };
-    this.field = h("input.filter", { type: "search", value: this.#words.filter, placeholder: "Filter by actor, reason or entity", "aria-label": "Filter of the history", oninput: () => this.#choose() });
-    this.all = h("input", { type: "checkbox", checked: this.#words.all, onchange: () => this.#choose() });
-    this.body = h("div.stack");
+    this.field = h("input.filter", { type: "search", value: route.params.filter ?? "", placeholder: "Filter by actor, reason or entity", "aria-label": "Filter of the history", oninput: () => this.#choose() });
+    this.all = h("input", { type: "checkbox", checked: route.params.all === "1" || Boolean(this.#entity), onchange: () => this.#choose(true) });
+    this.body = h("div.stack", h("p.quiet", "Loading …"));
     const title = this.#entity ? `History of ${this.#entity}` : "History";
     root.append(heading(title, "Who changed what, when and why: each line is one request.", this.#entity && h("a", { href: app.href("history") }, "History")),
       h("div.choices", this.field, !this.#entity && h("label.check", this.all, "Also reports of nodes, and what the log does by itself")), this.body);
-    this.onChange = (event) => !app.at && event.detail.moved && this.#soon();
-    this.onTime = () => this.#draw();
-    app.connection.addEventListener("change", this.onChange);
-    app.prefs.addEventListener("time", this.onTime);
-    this.#start();
+    app.connection.addEventListener("change", ({ detail }) => !app.at && detail.moved && this.reload(), this.#over);
+    app.prefs.addEventListener("time", () => this.#draw((this.#print = "")), this.#over);
+    this.#run(() => this.#loadOlder());
   }
 
   get keys() {
@@ -51,87 +64,102 @@ class HistoryPage {
   }
 
   close() {
-    this.#closed = true;
+    this.#over.abort();
     clearTimeout(this.#timer);
-    this.#app.connection.removeEventListener("change", this.onChange);
-    this.#app.prefs.removeEventListener("time", this.onTime);
   }
 
   reload() {
-    this.#soon();
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      this.#run(() => this.#loadNewer());
+    }, FOLLOW_MS);
   }
 
-  #choose() {
-    this.#words = { filter: this.field.value, all: this.all.checked };
+  #choose(anew = false) {
     this.#app.amend({ filter: this.field.value, all: this.all.checked && !this.#entity ? "1" : "" });
-    this.#draw();
+    if (!anew) return this.#draw();
+    // What the choice hid was not kept.
+    return this.#run(() => {
+      [this.#events, this.#from] = [[], null];
+      return this.#loadOlder();
+    });
   }
 
-  async #start() {
-    try {
-      swap(this.body, h("p.quiet", "Loading …"));
-      this.#from ??= (await this.#app.get("/v1/log")).position;
-      await this.#loadOlder();
-      this.#draw();
-    } catch (error) {
-      if (!this.#closed) swap(this.body, problem(error));
-    }
+  /** One load after the other: two at once would read the same events. */
+  #run(load) {
+    this.#loading = this.#loading.then(() => this.#closed || load()).then(() => this.#draw(), (error) => this.#fail(error));
   }
 
-  /** Reads windows of the log backwards, until there is enough to show. */
+  #fail(error) {
+    if (this.#closed) return;
+    if (this.#print) this.#app.tell(error.message);
+    else swap(this.body, problem(error));
+  }
+
   async #loadOlder() {
+    const { connection, at } = this.#app;
+    if (this.#from === null) {
+      // Of several servers, another one may have told of later events.
+      const { position } = await this.#app.get("/v1/log");
+      this.#from = this.#to = Math.max(position, at ? 0 : connection.fleet?.position ?? 0);
+    }
     const before = this.#shown().length;
     let size = WINDOW;
     for (let windows = 0; windows < WINDOWS_MAX && this.#from > 0 && this.#shown().length - before < WANTED; windows += 1) {
       const after = Math.max(0, this.#from - size);
-      const limit = this.#entity ? PAGE : this.#from - after;
-      const { items } = await this.#app.connection.get(`/v1/events${query({ entity: this.#entity, after, limit })}`);
-      if (items.length === PAGE && items.at(-1).position < this.#from) size = Math.ceil(size / 8);
+      const found = await readWindow((path) => connection.get(path), this.#entity, after, this.#from);
+      if (!found) size = Math.ceil(size / 8);
       else {
-        this.#events = [...items.filter((event) => event.position <= this.#from), ...this.#events];
+        this.#events.unshift(...this.#kept(found));
         this.#from = after;
-        if (this.#entity) size *= 8;
+        if (this.#entity && found.length < WANTED) size *= 8;
       }
     }
   }
 
-  #soon() {
-    this.#timer ??= setTimeout(() => this.#loadNewer(), FOLLOW_MS);
+  async #loadNewer() {
+    if (this.#from === null) return;
+    const { items, next } = await this.#app.connection.get(`/v1/events${query({ entity: this.#entity, after: this.#to, limit: WINDOW })}`);
+    if (!items.length) return;
+    this.#events.push(...this.#kept(items));
+    this.#to = items.at(-1).position;
+    const [dropped] = requestsOf(this.#events).slice(REQUESTS_MAX);
+    if (dropped) {
+      this.#from = lastOf(dropped);
+      this.#events = this.#events.filter((event) => event.position > this.#from);
+    }
+    if (next !== null) this.reload();
   }
 
-  async #loadNewer() {
-    this.#timer = null;
-    if (this.#from === null) return;
-    const after = this.#events.at(-1)?.position ?? this.#from;
-    try {
-      const { items } = await this.#app.connection.get(`/v1/events${query({ entity: this.#entity, after, limit: WINDOW })}`);
-      if (this.#closed || !items.length) return;
-      this.#events.push(...items.filter((event) => event.position > after));
-      this.#draw();
-      if (items.length === WINDOW) this.#soon();
-    } catch (error) {
-      if (!this.#closed) this.#app.tell(error.message);
-    }
+  /** Of each event what a line shows; what the choice hides is not kept at all. */
+  #kept(events) {
+    const shown = events.filter((event) => this.all.checked || isByPeople(event));
+    return shown.map(({ position, command_id, actor, reason, at, type, entity }) => ({ position, command_id, actor, reason, at, type, entity }));
   }
 
   #shown() {
-    const wanted = this.#words.filter.trim().toLowerCase();
-    return requestsOf(this.#events).filter((request) => {
-      if (!this.#words.all && !isByPeople(request)) return false;
-      return !wanted || `${request.actor}\n${request.reason ?? ""}\n${request.events.map((event) => event.entity).join("\n")}`.toLowerCase().includes(wanted);
-    });
+    const wanted = this.field.value.trim().toLowerCase();
+    const fits = (request) => `${request.actor}\n${request.reason ?? ""}\n${request.events.map((event) => event.entity).join("\n")}`.toLowerCase().includes(wanted);
+    return requestsOf(this.#events).filter(fits);
   }
 
   #draw() {
-    if (this.#closed) return;
+    if (this.#closed || this.#from === null) return;
     const shown = this.#shown();
+    const print = JSON.stringify([this.#from, shown.map((request) => [request.command_id, request.events.length])]);
+    if (print === this.#print) return;
+    this.#print = print;
     const rows = shown.map((request) => this.#row(request));
-    const more = this.#from > 0;
+    const more = this.#from > 0 && shown.length < REQUESTS_MAX;
     swap(this.body,
-      rows.length ? h("ol.requests", rows) : empty(more ? "Nothing of that kind in the newest part of the log." : "Nothing of that kind is in the log."),
+      rows.length ? h("ol.requests", rows) : empty(this.#from > 0 ? "Nothing of that kind in the newest part of the log." : "Nothing of that kind is in the log."),
       h("div.choices",
-        more && h("button", { "data-key": "older", onclick: () => this.#start() }, "Show older ones"),
-        h("span.quiet", { role: "status" }, `${plural(shown.length, "request")}${this.#from > 0 ? `, since position ${number(this.#from + 1)}` : ", since the beginning of the log"}`)));
+        more && h("button", { "data-key": "older", onclick: () => this.#run(() => this.#loadOlder()) }, "Show older ones"),
+        h("span.quiet", { role: "status" }, `${plural(shown.length, "request")}, since ${this.#from > 0 ? `position ${number(this.#from + 1)}` : "the beginning of the log"}`)));
+  }
+
+  get #closed() {
+    return this.#over.signal.aborted;
   }
 
   #row(request) {
@@ -143,22 +171,23 @@ class HistoryPage {
   }
 }
 
-// A request: who sent it, why, what it changed, and on which nodes.
-
 const NODES_MAX = 200;
 const OPEN_MAX = 3;
+const EVENTS_SHOWN = 100;
 const REQUEST_PAUSE_MS = 5_000;
 
 export function openRequest(app, root, route) {
-  let done = null;
+  let [known, done] = [null, null];
   const page = livePage(app, root, {
     load: async () => {
-      const answer = await loadRequest(app, route.id);
-      // Asked for once, and again after something was sent from here.
-      done ??= app.mayWrite && !ofReports(answer.impact) && app.connection.post("/v1/reverts", { command_id: answer.impact.command_id }).then(({ request }) => !request, () => false);
-      return { ...answer, done: await done };
+      // What a request changed stays so for ever: it is asked for once.
+      known ??= await loadRequest(app, route.id);
+      const { impact } = known;
+      done ??= app.mayWrite && !ofReports(impact) && app.connection.post("/v1/reverts", { command_id: impact.command_id }).then(({ request }) => !request, () => false);
+      const states = !app.at && impact.nodes.slice(0, NODES_MAX).map(({ node }) => app.connection.fleet?.rows.get(node)?.state ?? "");
+      return { states, done: await done };
     },
-    draw: (answer) => drawRequest(app, answer),
+    draw: (answer) => drawRequest(app, { ...known, ...answer }),
     pause: REQUEST_PAUSE_MS,
     concerns: (change) => change.rows.length > 0,
   });
@@ -169,17 +198,15 @@ const ofReports = (impact) => impact.events.every((event) => event.type === "Rep
 
 async function loadRequest(app, id) {
   const impact = await app.connection.get(apiPath("impact", id));
-  const first = impact.events[0].position;
-  const { items } = await app.connection.get(`/v1/events?after=${first - 1}&limit=${Math.min(1000, impact.events.length)}`);
-  // What its nodes are now is part of the page, so that it shows whether the change arrived.
-  const states = !app.at && impact.nodes.slice(0, NODES_MAX).map(({ node }) => app.connection.fleet?.rows.get(node)?.state ?? "");
-  return { impact, events: items.filter((event) => event.command_id === impact.command_id), states };
+  const { items } = await app.connection.get(`/v1/events${query({ after: impact.events[0].position - 1, limit: Math.min(EVENTS_SHOWN, impact.events.length) })}`);
+  return { impact, events: items };
 }
 
 function drawRequest(app, { impact, events, states, done }) {
   const [, verb, back] = /^(undo|revert to) ([0-9a-f-]{36}|\d+)\b/.exec(impact.reason) ?? [];
   const first = impact.events[0].position;
-  const documents = events.filter((event) => event.entity.startsWith("document/"));
+  const known = new Map(events.map((event) => [event.position, event]));
+  const documents = impact.events.filter((event) => event.entity.startsWith("document/")).map((event) => known.get(event.position) ?? event);
   return [
     thingHeading(app, "history", reasonText(impact.reason), !ofReports(impact) && h("div.buttons", done ? h("span.quiet", "Nothing of it is left to take back.") : takingBack(app, impact.command_id))),
     facts(["Sent by", h("strong", impact.actor)], ["When", when(app, impact.at)],
@@ -195,7 +222,7 @@ function drawRequest(app, { impact, events, states, done }) {
 
 function drawPut(app, event, first, last, open) {
   const id = event.entity.slice("document/".length);
-  const load = async () => (await documentDiff(app, id, first - 1, last)).drawn;
+  const load = async () => (await documentDiff(app, id, first - 1, last)).draw();
   const part = lazy(`document-${event.position}`, [h("span", eventText(event)), event.data?.path && h("code", event.data.path), h("span.push", `version ${event.version}`)], load);
   part.open = open;
   return h("div", part);
@@ -216,10 +243,10 @@ function drawNodes(app, impact, states) {
 
 function drawEvents(app, events, impact) {
   return section("Events", plural(impact.events.length, "event"),
-    h("div.stack", events.slice(0, 100).map((event) =>
+    h("div.stack", events.map((event) =>
       h("details", { "data-key": `event-${event.position}` },
         h("summary", h("span.position", number(event.position)), h("strong", event.type), event.entity, h("span.push", `version ${event.version}`)),
         h("div.inside", h("pre.raw", { tabindex: "0" }, JSON.stringify(event.data, null, 2)),
           facts(["About", entityLink(app, event.entity)], ["Leaf", h("code", event.leaf)]), h("p", h("a.button", { href: app.href("proof", String(event.position)) }, "Prove that it is in the log")))))),
-    events.length > 100 && h("p.quiet", "The first hundred are shown. ", positionLink(app, impact.position, "The last one")));
+    events.length < impact.events.length && h("p.quiet", `The first ${number(events.length)} are shown. `, positionLink(app, impact.position, "The last one")));
 }

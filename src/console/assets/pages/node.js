@@ -1,14 +1,14 @@
 // A node: what is desired of it, what it tried, what it runs, and where each file comes from.
 
 import { relabelNode, retryNode, takingBack } from "../action.js";
-import { firstRejected } from "./attention.js";
+import { firstRejected, isConcerned } from "./attention.js";
 import { h, lazy } from "../dom.js";
 import { badge, parseFilter, select, STATES } from "../nodes.js";
 import {
   because, byline, command, contentPart, digest, drawDiff, empty, entityLink, facts, labels, livePage, positionLink,
   reasonText, requestLine, section, when,
 } from "../parts.js";
-import { apiPath, commandLine, formatRoute, formatSpan, number, plural, sizeText } from "../text.js";
+import { apiPath, commandLine, formatRoute, number, plural, sizeText } from "../text.js";
 
 const DIFFS_MAX = 5;
 // A node reports every 10 s, and no report alone makes the page another one.
@@ -42,7 +42,7 @@ class NodePage {
       behind ? this.#diff(node).catch(() => null) : null,
       rejected ? connection.get(`/v1/impact/${rejected}`).catch(() => null) : null,
     ]);
-    return { node, diff, request };
+    return { node, diff, request: request && isConcerned(request, node.id) ? request : null };
   }
 
   /** What is desired now against what was desired where the node stands: records are pure functions of the log. */
@@ -99,9 +99,15 @@ class NodePage {
   #drawStatement(node) {
     const { tone = "off", means = "", todo = "" } = STATES[node.state] ?? {};
     return h("div.statement", { class: `t-${tone}` }, badge(node.state), h("p", means),
-      node.reason && h("pre", `${node.reason.code}: ${node.reason.detail.trim()}`),
+      node.state === "offline" && node.silence_ms ? h("p", "It was heard last ", this.#heard(node.silence_ms), ".")
+        : node.reason && h("pre", `${node.reason.code}: ${node.reason.detail.trim()}`),
       node.state !== "converged" && !this.#app.at && h("p", h("strong", "What to do: "), todo),
       !this.#app.mayWrite && !this.#app.at && node.state === "failed" && command(commandLine("retry", node.id), "An administrator lets it try again with"));
+  }
+
+  /** A silence goes on and nothing announces it, so it is shown as a time, of which the frame says how long ago it is. */
+  #heard(silence) {
+    return when(this.#app, new Date(Date.now() - silence).toISOString());
   }
 
   #drawRequest(node, impact) {
@@ -121,7 +127,7 @@ class NodePage {
         attempt ? [h("p.big", `${attempt.state} `, positionLink(this.#app, attempt.position)), h("p.quiet", attempt.code ?? "no error", attempt.at && [", ", when(this.#app, attempt.at, false), " by its own clock"])]
           : noted?.running ? h("p.big", "runs ", positionLink(this.#app, noted.running.position)) : h("p.big.quiet", "nothing"),
         !reported && noted && h("p.quiet", "noted at ", positionLink(this.#app, noted.position), ", ", when(this.#app, noted.at, false)),
-        reported && h("p.quiet", `heard ${reported.silence_ms < HEARD_MS ? "within 30 s" : `${formatSpan(reported.silence_ms)} ago`}, ${reported.agent}`),
+        reported && h("p.quiet", "heard ", reported.silence_ms < HEARD_MS ? "within 30 s" : this.#heard(reported.silence_ms), `, ${reported.agent}`),
         reported?.warnings?.map((warning) => h("p.warning", warning.detail, " ", h("code", warning.code)))),
       h("div", h("h3", "Running"), running ? h("p.big", same ? "as desired" : ["position ", positionLink(this.#app, running.position)]) : h("p.big.quiet", "nothing known"),
         running && h("p.quiet", same ? ["since position ", positionLink(this.#app, running.position), ", "] : "something else than what is desired, ", digest(running.digest))));

@@ -4,7 +4,7 @@
 import { h, swap } from "../dom.js";
 import { command, digest, download, entityLink, facts, heading, positionLink, problem, reasonText, section, when } from "../parts.js";
 import {
-  CANNOT_VERIFY, canVerify, forget, fromHex, leafOf, parseNote, parseProof, rootFromInclusion, sameBytes, seenOf, toHex, UnsupportedError, verifyNote, watch,
+  areOfOneLog, CANNOT_VERIFY, canVerify, forget, fromHex, leafOf, parseNote, parseProof, rootFromInclusion, sameBytes, seenOf, toHex, UnsupportedError, verifyNote, watch,
 } from "../proof.js";
 import { number, plural } from "../text.js";
 
@@ -13,7 +13,8 @@ export function openProof(app, root, route) {
   const page = { closed: false, close: () => (page.closed = true), reload: () => run() };
   const run = async () => {
     swap(root, head(app, position), h("p.quiet", "Computing …"));
-    const parts = canVerify() ? [await drawGrowth(app, run), position && (await drawEvent(app, position))] : h("p.warning", CANNOT_VERIFY);
+    const finding = canVerify() && (await watch((path) => app.connection.get(path)).catch((error) => ({ error })));
+    const parts = finding ? [drawGrowth(app, finding, run), position && (await drawEvent(app, position, finding))] : h("p.warning", CANNOT_VERIFY);
     if (!page.closed) swap(root, head(app, position), parts, limits(app));
   };
   run();
@@ -45,44 +46,39 @@ function drawCheck({ verdict, title, told }) {
   return h("li", { class: `t-${TONES[verdict]}` }, h("span.mark", { role: "img", "aria-label": verdict }, MARKS[verdict]), h("div.body", h("strong", title), h("code", told)));
 }
 
-async function drawGrowth(app, again) {
-  try {
-    const log = await app.connection.get("/v1/log");
-    const finding = await watch((path) => app.connection.get(path));
-    app.frame?.drawFinding(finding);
-    const before = finding.seen;
-    const rows = before && before.size === finding.now?.size ? h("div", plural(before.size, "event"), ", nothing came since ", when(app, before.seen_at)) : [
-      before && h("div", "Seen before: ", plural(before.size, "event"), ", ", when(app, before.seen_at)),
-      finding.now && h("div", "Signed now: ", plural(finding.now.size, "event"), ", ", when(app, finding.now.at)),
-    ];
-    const titles = { good: before ? "The log only grew since this browser saw it last" : "The log's key signed its checkpoint", bad: "The log is not the one that this browser saw", unknown: "The log could not be verified" };
-    const drop = () => {
-      forget(log.log_id);
-      again();
-    };
-    return section("The log", null,
-      h("div.verdict", { class: finding.verdict, role: finding.verdict === "bad" ? "alert" : null }, h("strong", titles[finding.verdict]), finding.detail && h("p", finding.detail), rows),
-      finding.verdict === "bad" && h("div.buttons", h("button", { onclick: drop }, "Forget what this browser saw"), h("span.quiet", "only if you know why the log is another one")),
-      facts(["Log", h("code", log.log_id)], ["Key id", digest(log.key_id)], ["Public key", h("code", log.signing_key)], seenOf(log.log_id) && ["Kept in this browser", plural(seenOf(log.log_id).size, "event")]));
-  } catch (error) {
-    return problem(error);
-  }
+function drawGrowth(app, finding, again) {
+  if (finding.error) return problem(finding.error);
+  const { log, seen: before } = finding;
+  app.frame?.drawFinding(finding);
+  const rows = before && before.size === finding.now?.size ? h("div", plural(before.size, "event"), ", nothing came since ", when(app, before.seen_at)) : [
+    before && h("div", "Seen before: ", plural(before.size, "event"), ", ", when(app, before.seen_at)),
+    finding.now && h("div", "Signed now: ", plural(finding.now.size, "event"), ", ", when(app, finding.now.at)),
+  ];
+  const titles = { good: before ? "The log only grew since this browser saw it last" : "The log's key signed its checkpoint", bad: "The log is not the one that this browser saw", unknown: "The log could not be verified" };
+  const drop = () => {
+    forget(log.log_id);
+    again();
+  };
+  return section("The log", null,
+    h("div.verdict", { class: finding.verdict, role: finding.verdict === "bad" ? "alert" : null }, h("strong", titles[finding.verdict]), finding.detail && h("p", finding.detail), rows),
+    finding.verdict === "bad" && h("div.buttons", h("button", { onclick: drop }, "Forget what this browser saw"), h("span.quiet", "only if you know why the log is another one")),
+    facts(["Log", h("code", log.log_id)], ["Key id", digest(log.key_id)], ["Public key", h("code", log.signing_key)], seenOf(log.log_id) && ["Kept in this browser", plural(seenOf(log.log_id).size, "event")]));
 }
 
-async function drawEvent(app, position) {
+async function drawEvent(app, position, finding) {
   let parts;
   try {
     const { connection } = app;
-    const [log, page, answer] = await Promise.all([
-      connection.get("/v1/log"), connection.get(`/v1/events?after=${position - 1}&limit=1&data_text=true`),
+    const [page, answer] = await Promise.all([
+      connection.get(`/v1/events?after=${position - 1}&limit=1&data_text=true`),
       connection.ask({ path: `/v1/log/proof/inclusion/${position}`, accept: "text/plain" }),
     ]);
-    parts = { log, event: page.items[0], text: answer.body, proof: parseProof(answer.body) };
+    parts = { finding, get: (path) => connection.get(path), event: page.items[0], text: answer.body, proof: parseProof(answer.body) };
     if (parts.event?.position !== position) throw new Error("The log has no event at this position.");
   } catch (error) {
     return problem(error);
   }
-  const checks = [await checkLeaf(parts), await checkInclusion(parts), await checkSignature(parts)];
+  const checks = [await checkLeaf(parts), await checkInclusion(parts), await checkSignature(parts), await checkTree(parts)];
   const worst = ["bad", "unknown", "good"].find((verdict) => checks.some((each) => each.verdict === verdict));
   const titles = { good: `Event ${number(position)} is in the log, exactly as it is shown here`, bad: "Something is not what it was", unknown: "Not everything could be checked" };
   const { event, text } = parts;
@@ -95,13 +91,13 @@ async function drawEvent(app, position) {
     h("details", h("summary", "The proof"), h("div.inside", h("pre.raw", { tabindex: "0" }, text))));
 }
 
-/** A step. An error in it is a proof that fails. */
+/** A step. An error in it is a proof that fails, unless something could not be asked or computed. */
 async function step(title, otherwise, compute) {
   try {
     const { good, told } = await compute();
     return { verdict: good ? "good" : "bad", title: good ? title : otherwise, told };
   } catch (error) {
-    const unknown = error instanceof UnsupportedError;
+    const unknown = error instanceof UnsupportedError || error.status !== undefined;
     return { verdict: unknown ? "unknown" : "bad", title: unknown ? "This could not be checked" : otherwise, told: error.message };
   }
 }
@@ -121,9 +117,26 @@ function checkInclusion({ event, proof }) {
   });
 }
 
-function checkSignature({ log, proof }) {
+function checkSignature({ finding, proof }) {
   return step("The log's key signed that root", "The signature is not one of the log's key", async () => {
-    const { size } = await verifyNote(proof.note, log.log_id, fromHex(log.signing_key));
-    return { good: true, told: `key ${log.signing_key}, ${plural(size, "event")}` };
+    const { log, seen } = checked(finding);
+    // The key that this browser knows, and not one that came along with the proof.
+    const key = seen?.key ?? log.signing_key;
+    const { size } = await verifyNote(proof.note, log.log_id, fromHex(key));
+    return { good: true, told: `key ${key}, ${plural(size, "event")}` };
   });
+}
+
+/** The event is in a log that goes on from what this browser saw, and not in another one that the same key signed. */
+function checkTree({ finding, proof, get }) {
+  return step("That root is of the log that was checked above", "That root is of another log than the one that was checked above", async () => {
+    const { now, verdict } = checked(finding);
+    const good = verdict === "good" && (await areOfOneLog(get, now, parseNote(proof.note)));
+    return { good, told: verdict === "good" ? plural(now.size, "event") : finding.detail };
+  });
+}
+
+function checked(finding) {
+  if (!finding.log || finding.verdict === "unknown") throw new UnsupportedError("the log itself could not be checked");
+  return finding;
 }

@@ -35,8 +35,6 @@ function row(app, proposal) {
   ];
 }
 
-// A proposal: what it would change, line by line, and the decision.
-
 export function openProposal(app, root, route) {
   return livePage(app, root, { load: () => app.get(apiPath("proposals", route.id)), draw: (proposal) => drawProposal(app, proposal) });
 }

@@ -31,8 +31,6 @@ function row(app, rollout) {
   ];
 }
 
-// A rollout: its stages, what became of the nodes, what it waits for, and the means to steer it.
-
 /** Nodes that were not heard are counted apart from those that failed. */
 const OUTCOMES = {
   confirmed: "run the changes, and their checks accepted them",

@@ -1,4 +1,4 @@
-// The server that answers: whether it can do its work, how far behind it is, and which versions there are.
+// The server that answers: whether it can do its work, and how far behind it is.
 
 import { h, swap } from "../dom.js";
 import { command, digest, facts, heading, problem, section, when } from "../parts.js";

@@ -205,6 +205,8 @@ export async function a_proposal_is_rejected_with_a_reason_that_its_node_reads(c
 
 /** A page of its own for somebody, with exactly these buttons that change something. */
 async function offered(context, url, token, fragment, buttons) {
+  // The hub of the page before may be there still, and asks.
+  context.answer = true;
   const page = await signedIn(context, url, token);
   // Tabs share who is signed in, also one that was closed just now.
   const { name } = await new Api(url, token).get("/v1/whoami");
@@ -233,7 +235,7 @@ export async function a_node_that_rejected_a_file_tries_again(context, world) {
     });
     await equal([event.entity, await last()], [`node/${node}`, event.position], "the retry");
     await until("it tried and was rejected again", async () => (await api.get(`/v1/nodes/${node}`)).reported?.attempt?.position >= event.position);
-    await equal(state(), "failed", "the file is at fault still");
+    await until("the file is at fault still", async () => (await state()) === "failed");
   } finally {
     await api.send("tidy", { type: "remove_document", id: "console-retry" });
   }
@@ -265,6 +267,47 @@ export async function the_labels_of_a_node_are_changed(context, world) {
     await equal(shown(), [`console${value}`, "siteystad"], "the labels on the page");
   } finally {
     await api.send("tidy", { type: "remove_document", id: "console-labels" }, { type: "retire_node", id });
+  }
+}
+
+export async function a_lost_answer_is_sent_again_as_it_was(context, world) {
+  const { altered, token, api } = world;
+  const id = `console-lost-${mark()}`;
+  await api.send("a node to be relabelled", { type: "enrol_node", id, labels: { hall: "hall 2", spare: "yes" } });
+  try {
+    const page = await signedIn(context, altered, token, `#/node/${id}`);
+    await page.getByRole("button", { name: "Change labels …" }).click();
+    const dialog = page.locator("dialog.action");
+    const [labels, reason] = ["Labels", "Reason"].map((name) => dialog.getByLabel(name, { exact: true }));
+    await equal(labels.inputValue(), '"hall=hall 2" spare=yes', "the labels that it has");
+    await labels.fill('"hall=hall 2" spare');
+    await reason.fill("the proxy is ill");
+    await until("a word that is no label is refused", async () => (await dialog.locator(".preview").innerText()).includes("spare is not key=value"));
+    await labels.fill('"hall=hall 3" spare=yes');
+    await reason.focus();
+    await until("the preview says what is set", async () => (await dialog.locator(".preview").innerText()).includes('Sets "hall=hall 3"'));
+    const confirm = dialog.getByRole("button", { name: "Change labels", exact: true });
+    const { position } = await api.get("/v1/log");
+    await fetch(`${altered}/bench`, { method: "POST", body: JSON.stringify({ swallow: 2 }) });
+    const sent = [];
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      await until("it can be sent", async () => !(await confirm.isDisabled()));
+      await confirm.click();
+      await until("the dialog says what is not known", async () => (await dialog.locator(".state").innerText()).includes("It may have been stored"));
+      await equal(Promise.all([labels.isDisabled(), reason.isDisabled()]), [true, true], "fields that would make another request");
+      sent.push((await (await fetch(`${altered}/bench`, { method: "POST", body: "{}" })).json()).sent);
+    }
+    await confirm.click();
+    await dialog.waitFor({ state: "detached" });
+    sent.push((await (await fetch(`${altered}/bench`, { method: "POST", body: "{}" })).json()).sent);
+    for (const again of sent.slice(1)) await equal(again, sent[0], "what is sent again");
+    const { items } = await api.get(`/v1/events?after=${position}&entity=node%2F${id}`);
+    await equal(items.map((event) => event.type), ["NodeLabelled"], "the events");
+    await equal(api.get(`/v1/nodes/${id}`).then((node) => node.labels), { hall: "hall 3", spare: "yes" }, "the labels");
+    context.troubles.length = 0;
+  } finally {
+    await fetch(`${altered}/bench`, { method: "POST", body: JSON.stringify({ swallow: 0 }) });
+    await api.send("tidy", { type: "retire_node", id });
   }
 }
 

@@ -25,10 +25,22 @@ export async function a_log_that_does_not_go_on_is_red_at_the_next_visit(context
   const { position } = await api.send("an event after the visit", { type: "mark", id: `console-visit-${Date.now()}` });
   await until("it is signed", async () => (await api.get("/v1/log/checkpoint")).position >= position);
   await steer(altered, { flip: "consistency" });
+  await page.clock.install();
   await page.reload();
   await page.waitForSelector(".shield[data-verdict=bad]");
   await page.waitForSelector(".alarm:not([hidden])");
-  await steer(altered, { flip: null });
+  await goTo(page, `#/proof/${position}`);
+  await page.waitForSelector(".checks li");
+  check((await page.locator(".verdict.good").count()) === 0, "no event is good in a log that does not go on");
+  // The next look comes to nothing, which is no reason to be calm.
+  await steer(altered, { flip: null, refuse: "/v1/log" });
+  await page.clock.fastForward(300_000);
+  await until("it was looked again", async () => (await (await fetch(`${altered}/bench`, { method: "POST", body: "{}" })).json()).refused > 0);
+  await page.waitForTimeout(200);
+  await page.waitForSelector(".shield[data-verdict=bad]");
+  await page.waitForSelector(".alarm:not([hidden])");
+  context.troubles.length = 0;
+  await steer(altered, { refuse: null });
   await page.reload();
   await page.waitForSelector(".shield[data-verdict=good]");
 }

@@ -26,6 +26,62 @@ export async function a_pasted_token_signs_in_and_a_wrong_one_is_refused(context
   await page.waitForSelector(".sign-in");
 }
 
+export async function a_link_with_another_token_signs_nobody_out(context, { url, token, auditor, api }) {
+  if (!auditor) throw new NotRunError("HEADWATER_CONSOLE_AUDITOR_TOKEN is not set");
+  const page = await signedIn(context, url, token);
+  const names = await Promise.all([token, auditor].map((each) => new Api(url, each).get("/v1/whoami").then(({ name }) => name)));
+  const who = (name) => page.waitForSelector(`.who strong:text-is("${name}")`);
+  await who(names[0]);
+  context.answer = false;
+  await goTo(page, "#token=hw_wrong");
+  await page.waitForSelector(".toast:has-text('The link signs nobody in')");
+  context.troubles.length = 0;
+  await goTo(page, `#token=${auditor}`);
+  await until("the reader is asked", () => context.dialogs.length === 1);
+  check(context.dialogs[0].includes(names[1]) && context.dialogs[0].includes(names[0]), context.dialogs[0]);
+  await goTo(page, "#/server");
+  await page.waitForSelector("h1:text-is('Server')");
+  await who(names[0]);
+  context.answer = true;
+  await goTo(page, `#token=${auditor}`);
+  await who(names[1]);
+  check(api.token === token, "the token of the laws");
+}
+
+export async function a_silence_goes_on_while_it_is_looked_at(context, { altered, token, api }) {
+  const { id } = (await api.get("/v1/nodes?limit=1000")).items.find((node) => !node.retired && node.state === "converged");
+  await fetch(`${altered}/bench`, { method: "POST", body: JSON.stringify({ silent: 31_000 }) });
+  try {
+    const page = await signedIn(context, altered, token, `#/node/${id}`);
+    const said = async (place) => Number(/(\d+) s ago/.exec(await page.locator(place).innerText())[1]);
+    for (const place of [".statement", ".flow"]) await until(`${place} goes on`, async () => (await said(place)) >= 34, 10_000);
+    check(!(await page.innerText("main")).includes("31 s"), "what was said first is said no more");
+  } finally {
+    await fetch(`${altered}/bench`, { method: "POST", body: JSON.stringify({ silent: null }) });
+  }
+}
+
+export async function a_busy_server_takes_nothing_from_the_page(context, { altered, token, api }) {
+  const id = `console-busy-${Date.now()}`;
+  await api.send("a node", { type: "enrol_node", id, labels: {} });
+  const refuse = (path) => fetch(`${altered}/bench`, { method: "POST", body: JSON.stringify({ refuse: path }) });
+  try {
+    const page = await signedIn(context, altered, token, `#/node/${id}`);
+    await page.waitForSelector(`h1:text-is("${id}")`);
+    await refuse("/v1/nodes");
+    await api.send("a label", { type: "relabel_nodes", target: { nodes: [id] }, set: { busy: "yes" }, unset: [] });
+    await page.waitForSelector(".page > .problem:has-text('overloaded')");
+    await equal(page.locator("h1").allInnerTexts(), [id], "the page is there still");
+    await refuse(null);
+    await page.waitForSelector(".page .label:has-text('busy')");
+    await equal(page.locator(".problem").count(), 0, "problems that are over");
+    context.troubles.length = 0;
+  } finally {
+    await refuse(null);
+    await api.send("tidy", { type: "retire_node", id });
+  }
+}
+
 /** Nodes, why, who, when, what it was before, and back again: from the first page, without a document. */
 export async function a_bad_change_is_found_and_taken_back_from_the_first_page(context, { url, token, api }) {
   const mark = String(Date.now() % 1_000_000);
@@ -45,6 +101,12 @@ export async function a_bad_change_is_found_and_taken_back_from_the_first_page(c
   await cause.locator(".diff").first().waitFor();
   const text = await card.innerText();
   for (const wanted of ["check_rejected", reason, `TODO ${mark}`, `good ${mark}`, "document/console-story"]) check(text.includes(wanted), `the card says ${wanted}:\n${text}`);
+  await card.locator("summary").focus();
+  for (const wanted of [false, true]) {
+    await page.keyboard.press("Enter");
+    await equal(card.evaluate((details) => details.open), wanted, "Enter on the line of a card");
+  }
+  check(page.url().includes("#/fleet"), "Enter on a card opens no node");
   await cause.getByRole("button", { name: "Take it back" }).click();
   const dialog = page.locator("dialog.action");
   await dialog.locator(".preview li").first().waitFor();
@@ -154,10 +216,12 @@ export async function each_version_of_a_document_shows_what_it_changed(context, 
 
 const MARKUP = `<img src=x onerror="globalThis.pwned=1">"'><script>globalThis.pwned=1</script>`;
 
+const HIDDEN = "one\u202etwo\u200b\u2066\u{e0041}";
+
 export async function markup_in_labels_paths_reasons_and_contents_stays_text(context, { url, token, api }) {
   const id = `console-markup-${Date.now()}`;
   const path = `markup/<img src=x onerror=pwned=1>.html`;
-  const { command_id } = await api.send(MARKUP, { type: "enrol_node", id, labels: { "<b>key</b>": MARKUP } }, api.put("console-markup", path, `${MARKUP}\njavascript:alert(1)\n`, { media_type: "text/html" }));
+  const { command_id } = await api.send(`${MARKUP} ${HIDDEN}`, { type: "enrol_node", id, labels: { "<b>key</b>": MARKUP, hidden: HIDDEN } }, api.put("console-markup", path, `${MARKUP}\njavascript:alert(1)\n${HIDDEN}\n`, { media_type: "text/html" }));
   const page = await signedIn(context, url, token, `#/fleet?filter=${id}`);
   await page.waitForSelector(`.rows a:text-is("${id}")`);
   for (const place of [`#/node/${id}`, "#/document/console-markup", "#/documents", `#/request/${command_id}`, "#/history", `#/history?entity=node%2F${id}`]) {
@@ -168,6 +232,9 @@ export async function markup_in_labels_paths_reasons_and_contents_stays_text(con
       await page.evaluate(() => document.querySelectorAll("details").forEach((part) => (part.open = true)));
       await loaded(page);
     }
+    const text = await page.evaluate(() => document.body.textContent + [...document.querySelectorAll("[title]")].map((each) => each.title).join());
+    check(!/[\u202e\u200b\u2066\u{e0041}]/u.test(text), `${place}: a character that can't be seen`);
+    if (place !== "#/documents") check(text.includes("one\ufffdtwo\ufffd\ufffd\ufffd"), `${place}: no mark where it stands`);
   }
   await goTo(page, `#/node/${id}`);
   await page.waitForSelector(`h1:text-is("${id}")`);
@@ -183,6 +250,9 @@ export async function everything_is_reached_by_the_keyboard_alone(context, { url
   await page.keyboard.insertText(token);
   await page.keyboard.press("Enter");
   await page.waitForSelector(".rows .row");
+  await page.focus(".slider");
+  await page.keyboard.press("ArrowUp");
+  await equal(page.locator(".rows [aria-selected=true]").count(), 0, "rows that an arrow on the slider chooses");
   await page.keyboard.press("j");
   await page.waitForSelector(".rows [aria-selected=true]");
   const chosen = await page.getAttribute(".rows [aria-selected=true]", "data-id");

@@ -5,8 +5,10 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import {
-  entryOf, forget, fromHex, goesOnFrom, innerNode, leafOf, parseNote, parseProof, pushLeaf, rootFromInclusion, rootOfFrontier, sha256, toBase64, toHex, verifyNote, watch,
+  areOfOneLog, entryOf, forget, fromHex, goesOnFrom, innerNode, leafOf, parseNote, parseProof, rootFromInclusion, sha256, toHex, verifyNote, watch,
 } from "../../assets/proof.js";
+
+const toBase64 = (bytes) => Buffer.from(bytes).toString("base64");
 
 const vector = (name) => JSON.parse(readFileSync(new URL(`../../../../replay/tests/vectors/${name}.json`, import.meta.url)));
 const leafNumber = (index) => {
@@ -39,6 +41,22 @@ test("a time is sealed with six digits, and a time in another form is refused", 
   assert.equal(await withTime("2026-01-01T00:00:01.5Z"), await withTime("2026-01-01T00:00:01.500000Z"));
   await assert.rejects(withTime("2026-01-01T00:00:01+00:00"));
 });
+
+async function pushLeaf(frontier, size, leaf) {
+  const next = [...frontier, leaf];
+  for (let rest = size; rest % 2 === 1; rest = Math.floor(rest / 2)) {
+    const right = next.pop();
+    next.push(await innerNode(next.pop(), right));
+  }
+  return next;
+}
+
+async function rootOfFrontier(frontier) {
+  if (frontier.length === 0) return sha256(new Uint8Array());
+  let root = frontier.at(-1);
+  for (const left of frontier.slice(0, -1).reverse()) root = await innerNode(left, root);
+  return root;
+}
 
 test("trees of the vectors have their frontiers and roots", async () => {
   const trees = new Map(vector("trees").map((tree) => [tree.size, tree]));
@@ -155,9 +173,9 @@ test("a browser remembers a checkpoint, and finds a log that is shorter, rewritt
   const server = (more = {}) => async (path) => ({ "/v1/log": { ...log, ...more }, "/v1/log/checkpoint": { note, position, at: "2026-01-01T00:00:00Z" } })[path];
   const storage = new Memory();
   const first = await watch(server(), storage);
-  assert.deepEqual([first.verdict, first.first], ["good", true]);
+  assert.deepEqual([first.verdict, first.seen, toHex(first.now.root)], ["good", null, root]);
   const again = await watch(server(), storage);
-  assert.deepEqual([again.verdict, again.first, again.seen.size], ["good", false, position]);
+  assert.deepEqual([again.verdict, again.seen.size], ["good", position]);
   const seen = (change) => storage.setItem(`headwater-checkpoint:${log_id}`, JSON.stringify({ ...again.seen, ...change }));
   seen({ size: position + 1 });
   assert.match((await watch(server(), storage)).detail, /end was lost/);
@@ -168,4 +186,51 @@ test("a browser remembers a checkpoint, and finds a log that is shorter, rewritt
   forget(log_id, storage);
   assert.equal((await watch(server(), storage)).verdict, "good");
   assert.match((await watch(server({ log_id: log_id.replace("0197", "0198") }), storage)).detail, /another log/i);
+});
+
+test("storage that is full or forbidden makes a good log no bad one", async () => {
+  const { key, log_id, note, position } = vector("checkpoint");
+  const get = async (path) => ({ "/v1/log": { log_id, signing_key: key }, "/v1/log/checkpoint": { note, position, at: "" } })[path];
+  const full = new Memory();
+  full.setItem = () => {
+    throw new Error("the quota is used up");
+  };
+  for (const storage of [full, null]) {
+    const { verdict, detail } = await watch(get, storage);
+    assert.equal(verdict, "good");
+    assert.match(detail, /could not be kept/);
+  }
+});
+
+test("a slow tab does not replace a newer checkpoint with an older one", async () => {
+  const { key, log_id, note, position } = vector("checkpoint");
+  const storage = new Memory();
+  const newer = JSON.stringify({ key, size: position + 1, root: "00" });
+  const get = async (path) => {
+    // Another tab is faster while this one waits for an answer.
+    if (path === "/v1/log/checkpoint") storage.setItem(`headwater-checkpoint:${log_id}`, newer);
+    return { "/v1/log": { log_id, signing_key: key }, "/v1/log/checkpoint": { note, position, at: "" } }[path];
+  };
+  assert.equal((await watch(get, storage)).verdict, "good");
+  assert.equal(storage.getItem(`headwater-checkpoint:${log_id}`), newer);
+});
+
+test("two checkpoints are of one log only if one goes on from the other", async () => {
+  const leaves = await Promise.all(Array.from({ length: 9 }, (_, index) => leafNumber(index)));
+  const at = async (size, of = leaves) => ({ size, root: await rootOf(of.slice(0, size)) });
+  const asked = [];
+  const get = async (path) => {
+    const [, from, to] = /from=(\d+)&to=(\d+)$/.exec(path);
+    asked.push([Number(from), Number(to)]);
+    return { hashes: (await growth(Number(from), leaves.slice(0, Number(to)))).map(toHex) };
+  };
+  assert.ok(await areOfOneLog(get, await at(4), await at(9)));
+  assert.ok(await areOfOneLog(get, await at(9), await at(4)));
+  assert.ok(await areOfOneLog(get, await at(9), await at(9)));
+  assert.deepEqual(asked, [[4, 9], [4, 9]]);
+  // What a server that keeps two trees answers: the event is in one of them, and this browser saw the other.
+  const other = [...leaves.slice(0, 3), leaves[8], ...leaves.slice(4)];
+  for (const size of [4, 9]) {
+    assert.ok(!(await areOfOneLog(get, await at(9), await at(size, other))), `a tree of ${size}`);
+  }
 });

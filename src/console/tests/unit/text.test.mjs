@@ -1,10 +1,11 @@
 // Addresses, times and command lines.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import {
-  apiPath, commandLine, entityRoute, eventText, formatAgo, formatRoute, formatSpan, formatTime, parseMoment, parseRoute, positionAt, query, requestsOf, shellWord, summarize, targetText, ticks, timeAt, tokenOf,
+  apiPath, commandLine, entityRoute, eventText, formatAgo, formatRoute, formatSpan, formatTime, parseMoment, parseRoute, positionAt, printable, query, requestsOf, shellWord, summarize, targetText, ticks, timeAt, tokenOf,
 } from "../../assets/text.js";
 
 test("an address is read as it was written", () => {
@@ -65,6 +66,8 @@ test("a moment is a position, a time or a mark, and everything else is refused",
   assert.deepEqual(parseMoment("2026-01-31"), { at: "2026-01-31T00:00:00.000Z" });
   assert.deepEqual(parseMoment("2026-01-31 12:00"), { at: "2026-01-31T12:00:00.000Z" });
   assert.deepEqual(parseMoment("2026-01-31T12:00:05+01:00"), { at: "2026-01-31T11:00:05.999999Z" });
+  assert.deepEqual(parseMoment("2026-01-31 12:00:05.123456Z"), { at: "2026-01-31T12:00:05.123456Z" });
+  assert.deepEqual(parseMoment("2026-01-31 12:00:05.5"), { at: "2026-01-31T12:00:05.5Z" });
   assert.deepEqual(parseMoment("1,234"), { at: "1234" });
   assert.deepEqual(parseMoment("now"), { at: null });
   const now = Date.parse("2026-01-31T12:00:00Z");
@@ -119,4 +122,19 @@ test("events are grouped into requests, the newest first, and summed up", () => 
   assert.deepEqual(summarize(requests[1].events).map((group) => group.entities), [["document/x", "document/y"]]);
   assert.deepEqual(summarize(requests[0].events).map((group) => group.kind), ["node"]);
   assert.equal(eventText(event(1, "a", "NewerThanThis", "thing/x")), "NewerThanThis thing/x");
+});
+
+test("what can't be seen or reorders its neighbours is shown by a mark, as on a terminal", () => {
+  // The ranges of the other implementation, beside category Cc.
+  const source = readFileSync(new URL("../../../../schema/src/terminal.rs", import.meta.url), "utf8");
+  const table = /fn is_unprintable[\s\S]*?\n}\n/.exec(source)[0];
+  const ranges = [...table.matchAll(/'\\u\{([0-9a-f]+)\}'(?:\.\.='\\u\{([0-9a-f]+)\}')?/g)].map(([, first, last]) => [first, last ?? first].map((digits) => Number.parseInt(digits, 16)));
+  assert.ok(ranges.length > 15);
+  for (let point = 0; point <= 0x10ffff; point += 1) {
+    if (point >= 0xd800 && point < 0xe000) continue;
+    const next = String.fromCodePoint(point);
+    const isHidden = next !== "\n" && next !== "\t" && (/\p{Cc}/u.test(next) || ranges.some(([first, last]) => point >= first && point <= last));
+    assert.equal(printable(next), isHidden ? "\ufffd" : next, `U+${point.toString(16)}`);
+  }
+  assert.equal(printable("a\u202eb\n\tc\r\u{e0041}"), "a\ufffdb\n\tc\ufffd\ufffd");
 });
