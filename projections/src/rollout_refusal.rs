@@ -68,7 +68,7 @@ pub enum RolloutRefusal {
         /// The other rollout.
         rollout: RolloutId,
     },
-    /// An aborted rollout took this revision back.
+    /// An aborted rollout took this revision, or the removal, back.
     #[error("{0}")]
     Withdrawn(alloc::boxed::Box<WithdrawnBy>),
     /// It has more failures than it would go on with.
@@ -112,6 +112,8 @@ pub enum RolloutRefusal {
 pub struct WithdrawnBy {
     /// The document.
     pub document: DocumentId,
+    /// Whether the rollout would have removed the document.
+    pub is_removal: bool,
     /// The rollout that had it.
     pub rollout: RolloutId,
     /// Who aborted the rollout.
@@ -122,15 +124,19 @@ pub struct WithdrawnBy {
 
 impl fmt::Display for WithdrawnBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { document, rollout, by, reason } = self;
-        write!(f, "rollout {rollout} took this revision of document {document} back: it was aborted")?;
+        let Self { document, is_removal, rollout, by, reason } = self;
+        let what = if *is_removal { "the removal" } else { "this revision" };
+        write!(f, "rollout {rollout} took {what} of document {document} back: it was aborted")?;
         if let Some(by) = by {
             write!(f, " by {by}")?;
         }
         if let Some(reason) = reason {
             write!(f, " ({reason})")?;
         }
-        f.write_str("; put another revision, roll this one out again, or send the request with `now` and a reason")
+        f.write_str(match is_removal {
+            true => "; roll it out again, or send the request with `now` and a reason",
+            false => "; put another revision, roll this one out again, or send the request with `now` and a reason",
+        })
     }
 }
 

@@ -118,8 +118,8 @@ pub(super) fn is_not_withdrawn(
     let ended = state.rollouts.ended().get(&withdrawn.rollout);
     let by = ended.map(|ended| ended.by.clone());
     let reason = ended.and_then(|ended| ended.reason.as_deref()).map(|reason| reason.to_string());
-    let (document, rollout) = (id.clone(), withdrawn.rollout.clone());
-    Err(RolloutRefusal::Withdrawn(Box::new(WithdrawnBy { document, rollout, by, reason })).into())
+    let (document, rollout, is_removal) = (id.clone(), withdrawn.rollout.clone(), becomes.is_none());
+    Err(RolloutRefusal::Withdrawn(Box::new(WithdrawnBy { document, is_removal, rollout, by, reason })).into())
 }
 
 pub(super) fn start(state: &Configuration, id: &RolloutId) -> Result<Vec<(Entity, Change)>, Refusal> {
