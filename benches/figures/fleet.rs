@@ -93,9 +93,8 @@ async fn follow(status: &mut watch::Receiver<RelayStatus>) -> Result<()> {
 
 /// Puts as many bytes as the records have under as many keys into a stream like their bucket, and removes it again.
 async fn bare_puts(link: &Link, bucket: &Stream, nodes: usize) -> Result<Duration> {
-    let one =
-        bucket.get_last_raw_message_by_subject(&Prefix::default().bucket_subject(Bucket::Desired, node(0).as_str()));
-    let payload = one.await?.payload;
+    let first = Prefix::default().bucket_subject(Bucket::Desired, node(0).as_str());
+    let payload = bucket.get_last_raw_message_by_subject(&first).await?.payload;
     let jetstream = link.jetstream();
     let config = bucket.cached_info().config.clone();
     let (name, subjects) = ("bare".to_owned(), vec!["bare.>".to_owned()]);

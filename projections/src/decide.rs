@@ -4,6 +4,7 @@
 //! could not be rendered or published later is refused here.
 
 mod advance;
+mod assignments;
 mod bundles;
 mod checks;
 mod claims;
@@ -34,7 +35,7 @@ use crate::configuration::Configuration;
 use crate::refusal::Refusal;
 
 pub use self::advance::{advance, in_order};
-pub use self::bundles::Assignments;
+pub use self::assignments::Assignments;
 pub use self::claims::TokenSeed;
 pub use self::context::DecisionContext;
 use self::nodes::{active, node};

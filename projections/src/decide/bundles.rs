@@ -10,65 +10,16 @@ use alloc::vec::Vec;
 use imbl::OrdSet;
 use schema::bundle::{BundleAssigned, Marked};
 use schema::change::Change;
-use schema::command::{AssignBundle, Command, SetMark};
+use schema::command::{AssignBundle, SetMark};
 use schema::entity::{Entity, Kind};
 use schema::id::{BundleId, DocumentId};
 use schema::limit::BUNDLE_MEMBERS_MAX;
 use schema::position::Version;
-use schema::request::RequestItem;
 
 use super::context::DecisionContext;
 use super::rollouts::{is_free, is_not_withdrawn};
 use crate::configuration::Configuration;
 use crate::refusal::Refusal;
-
-/// The bundles that a request assigns, and what each of them is to have.
-#[derive(Clone, Debug, Default)]
-pub struct Assignments {
-    /// The bundles that come to have what is declared and nothing else.
-    exact: BTreeSet<BundleId>,
-    /// The bundles that only grow.
-    growing: BTreeSet<BundleId>,
-    /// The bundles that the request ends.
-    ended: BTreeSet<BundleId>,
-    declared: BTreeMap<Entity, BundleId>,
-}
-
-impl Assignments {
-    /// The assignments of a request.
-    #[must_use]
-    pub fn of(commands: &[RequestItem]) -> Self {
-        let mut all = Self::default();
-        let assigned = commands.iter().filter_map(|item| match &item.command {
-            Command::AssignBundle(assign) => Some(assign),
-            Command::RemoveBundle(id) => {
-                all.ended.insert(id.clone());
-                None
-            }
-            _ => None,
-        });
-        let assigned: Vec<&AssignBundle> = assigned.collect();
-        for assign in assigned {
-            let kind = if assign.grow { &mut all.growing } else { &mut all.exact };
-            kind.insert(assign.id.clone());
-            for member in &assign.members {
-                all.declared.entry(member.clone()).or_insert_with(|| assign.id.clone());
-            }
-        }
-        all
-    }
-
-    /// Whether the request says what becomes of a bundle.
-    #[must_use]
-    pub fn has(&self, bundle: &BundleId) -> bool {
-        [&self.exact, &self.growing, &self.ended].into_iter().any(|bundles| bundles.contains(bundle))
-    }
-
-    /// Whether an entity that belongs to `owner` leaves it by another assignment of the request.
-    fn releases(&self, owner: &BundleId, entity: &Entity) -> bool {
-        self.exact.contains(owner) && self.declared.get(entity).is_some_and(|declared| declared != owner)
-    }
-}
 
 pub(super) fn assign(
     state: &Configuration,

@@ -3,7 +3,7 @@
 use schema::id::LogId;
 use schema::instant::Instant;
 
-use super::bundles::Assignments;
+use super::assignments::Assignments;
 use super::claims::TokenSeed;
 
 /// What a decision depends on beside the command and the state.
