@@ -327,11 +327,8 @@ impl Rollout {
     pub(crate) fn settle(&mut self, node: &NodeId, release: &mut Release, outcome: ReleaseOutcome, at: Instant) {
         self.in_flight.remove(node);
         let (was_in_flight, before) = (core::mem::take(&mut release.in_flight), release.outcome);
-        let is_failed = before.is_some_and(ReleaseOutcome::is_failure)
+        let stays = before.is_some_and(ReleaseOutcome::is_failure)
             && !(outcome.is_failure() || outcome == ReleaseOutcome::Confirmed);
-        // Whatever else changes on a node that the rollout changes nothing on is no news of the rollout.
-        let is_unconcerned = before.is_some_and(ReleaseOutcome::is_unconcerned) && outcome.is_unconcerned();
-        let stays = is_failed || is_unconcerned;
         if before == Some(outcome) || stays {
             if was_in_flight {
                 self.settled_at = at;
@@ -345,7 +342,11 @@ impl Rollout {
         self.count(release, before, false);
         self.count(release, Some(outcome), true);
         release.outcome = Some(outcome);
-        self.settled_at = at;
+        // What else changes on a node that the rollout changes nothing on is nothing that its stage has to bake for.
+        let is_unconcerned = before.is_some_and(ReleaseOutcome::is_unconcerned) && outcome.is_unconcerned();
+        if was_in_flight || !is_unconcerned {
+            self.settled_at = at;
+        }
     }
 
     fn count(&mut self, release: &Release, outcome: Option<ReleaseOutcome>, more: bool) {

@@ -64,7 +64,9 @@ impl Told {
         let Some(node) = self.nodes.get_mut(id) else { return };
         let failures = ["failed", "late", "lost"];
         let stays = failures.contains(&node.outcome) && !failures.contains(&outcome) && outcome != "confirmed";
-        if node.in_flight || (node.outcome != outcome && !stays) {
+        // Nothing of the rollout was in force there, and nothing is.
+        let is_unconcerned = [node.outcome, outcome].iter().all(|one| ["moot", "shadowed"].contains(one));
+        if node.in_flight || (node.outcome != outcome && !stays && !is_unconcerned) {
             self.settled_at = at;
         }
         node.in_flight = false;
