@@ -27,7 +27,7 @@ pub struct Rollouts {
     /// Where the documents would lie that are staged.
     pub(crate) paths: OrdMap<DocumentPath, OrdSet<DocumentId>>,
     pub(crate) releases: OrdMap<NodeId, OrdMap<RolloutId, Release>>,
-    /// The last of each document, in their order; see [`WITHDRAWN_MAX`].
+    /// What aborted rollouts took back of each document, the oldest first; at most [`WITHDRAWN_MAX`].
     pub(crate) withdrawn: OrdMap<DocumentId, Vec<WithdrawnRevision>>,
     pub(crate) guard: Option<u32>,
 }
@@ -181,7 +181,7 @@ pub struct WithdrawnRevision {
     pub put: Option<Arc<DocumentPut>>,
 }
 
-/// So many revisions of a document are remembered that aborted rollouts took back, one after another, while none was put.
+/// How many of the revisions of a document that aborted rollouts took back are remembered: the last ones. Putting a revision forgets them.
 pub(crate) const WITHDRAWN_MAX: usize = 16;
 
 impl Rollouts {
@@ -342,7 +342,7 @@ impl Rollout {
         self.count(release, before, false);
         self.count(release, Some(outcome), true);
         release.outcome = Some(outcome);
-        // What else changes on a node that the rollout changes nothing on is nothing that its stage has to bake for.
+        // The rollout changes nothing on this node, before and after, so that the bake of its stage goes on.
         let is_unconcerned = before.is_some_and(ReleaseOutcome::is_unconcerned) && outcome.is_unconcerned();
         if was_in_flight || !is_unconcerned {
             self.settled_at = at;

@@ -7,42 +7,29 @@
 //! Always: events that were accepted without a finding are gapless, sealed and in order, have their references and content,
 //! and are those that every checkpoint so far was signed over. An audit ends with its first finding.
 
+mod audited_log;
 mod prepared;
+mod totals;
 
-use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
-use alloc::string::{String, ToString as _};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use projections::configuration::Configuration;
 use projections::fold::AffectedNodes;
 use schema::digest::Digest;
-use schema::entity::Kind;
 use schema::id::LogId;
 use schema::position::Position;
 use schema::seal::PublicKey;
 
+use self::audited_log::{AuditedLog, HeldContent};
 pub use self::prepared::{HashedContent, PreparedBlock, UnusableEvent};
-use crate::checkpoint::Checkpoint;
-use crate::event_error::EventError;
+pub use self::totals::AuditTotals;
 use crate::file::body::ExportHeader;
 use crate::finding::Finding;
-use crate::log::{Follower, OpenedEvent};
+use crate::log::OpenedEvent;
 use crate::plan_check::PlannedRequest;
 use crate::tree::Frontier;
-
-/// The totals of an audit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AuditTotals {
-    /// The number of contents, each counted once.
-    pub blobs: u64,
-    /// The sum of their sizes in bytes.
-    pub blob_bytes: u64,
-    /// The number of checkpoints.
-    pub checkpoints: u64,
-    /// The last checkpoint.
-    pub signed: Option<Checkpoint>,
-}
 
 /// An audit of one log, of which any number of files are the parts.
 #[derive(Debug)]
@@ -51,29 +38,8 @@ pub struct Audit {
     /// Whether the end of the log may be one that nobody signed.
     may_end_unsigned: bool,
     known: Vec<String>,
-    log: Option<Log>,
+    log: Option<AuditedLog>,
     tally: AuditTotals,
-}
-
-#[derive(Debug)]
-struct Log {
-    id: LogId,
-    key: PublicKey,
-    follower: Follower,
-    /// The present request, if it may have come with a plan.
-    planned: Option<PlannedRequest>,
-    blobs: BTreeMap<Digest, Held>,
-    /// Checkpoints whose event is still to come, in order.
-    ahead: VecDeque<Checkpoint>,
-    /// The size of the last checkpoint in this part.
-    noted: Option<Position>,
-    to: Position,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Held {
-    size: u64,
-    named: bool,
 }
 
 impl Audit {
@@ -143,7 +109,7 @@ impl Audit {
         let log = match self.log.take() {
             Some(log) => self.log.insert(log),
             None => {
-                let log = Log::new(header.log_id, key.clone());
+                let log = AuditedLog::new(header.log_id, key.clone());
                 let log = self.log.insert(log);
                 for note in &self.known {
                     log.ahead.push_back(log.open(note)?);
@@ -166,7 +132,7 @@ impl Audit {
             if named != digest {
                 return Err(Finding::new(log.next(), "blob", "the bytes of a content are others", named, digest));
             }
-            if log.blobs.insert(digest, Held { size, named: false }).is_none() {
+            if log.blobs.insert(digest, HeldContent { size, named: false }).is_none() {
                 self.tally.blobs += 1;
                 self.tally.blob_bytes += size;
             }
@@ -281,135 +247,6 @@ impl Audit {
     }
 }
 
-fn begun(log: &mut Option<Log>) -> &mut Log {
+fn begun(log: &mut Option<AuditedLog>) -> &mut AuditedLog {
     log.as_mut().expect("BUG: a part begins with its header")
-}
-
-impl Log {
-    fn new(id: LogId, key: PublicKey) -> Self {
-        Self {
-            id,
-            key,
-            follower: Follower::new(id),
-            planned: None,
-            blobs: BTreeMap::new(),
-            ahead: VecDeque::new(),
-            noted: None,
-            to: Position::ZERO,
-        }
-    }
-
-    fn next(&self) -> Position {
-        self.follower.position().next()
-    }
-
-    fn begin(&mut self, header: &ExportHeader, key: &PublicKey) -> Result<(), Finding> {
-        let next = self.next();
-        let wrong =
-            |code, what: &str, expected: String, found: String| Err(Finding::new(next, code, what, expected, found));
-        if header.log_id != self.id {
-            return wrong("other_log", "the file is of another log", self.id.to_string(), header.log_id.to_string());
-        }
-        if *key != self.key {
-            let (expected, found) = (hex::encode(self.key.as_bytes()), hex::encode(key.as_bytes()));
-            return wrong("key", "the file has another key than the one before it", expected, found);
-        }
-        if header.from != next {
-            let what = "the file does not begin where the log before it ends: give all exports in their order";
-            return wrong("gap", what, next.to_string(), header.from.to_string());
-        }
-        if header.to < self.follower.position() {
-            return wrong(
-                "end",
-                "the file ends before it begins",
-                format!("{} or more", header.from),
-                header.to.to_string(),
-            );
-        }
-        if header.frontier != self.follower.frontier().roots() {
-            let shown = |roots: &[Digest]| roots.iter().map(Digest::short).collect::<Vec<_>>().join(" ");
-            let what = "the file goes on from another tree";
-            return wrong("edge", what, shown(self.follower.frontier().roots()), shown(&header.frontier));
-        }
-        (self.to, self.noted) = (header.to, None);
-        Ok(())
-    }
-
-    fn open(&self, note: &str) -> Result<Checkpoint, Finding> {
-        Checkpoint::open(note.as_bytes(), self.id, &self.key).map_err(|bad| {
-            let expected = format!("a note that {} signed", hex::encode(self.key.as_bytes()));
-            Finding::new(self.next(), "checkpoint", "a checkpoint is none of this log", expected, bad)
-        })
-    }
-
-    fn unfit(&self, unfit: &UnusableEvent) -> Finding {
-        let next = self.next();
-        match unfit {
-            UnusableEvent::Event(fault) => {
-                let (event, fault) = &**fault;
-                // An event in the wrong place is named as such, whatever else is wrong with it.
-                match event.position == next {
-                    true => Finding::fault(next, event, fault),
-                    false => Finding::fault(next, event, &EventError::Gap { found: event.position }),
-                }
-            }
-            UnusableEvent::Row(why) => {
-                Finding::new(next, "row", "the event can't be read", "an entity and an actor", why)
-            }
-        }
-    }
-
-    fn keeps_plan(&mut self, opened: &OpenedEvent, affected: &AffectedNodes) -> Result<(), Finding> {
-        let event = opened.event();
-        match &mut self.planned {
-            Some(planned) => {
-                planned.check(opened, self.follower.configuration())?;
-                planned.take(event, affected);
-                Ok(())
-            }
-            None if event.entity.kind == Kind::Plan => {
-                let what = "an event about a plan does not end a request";
-                Err(Finding::new(event.position, "plan", what, "other events of the request before it", "none"))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn has_content(&mut self, opened: &OpenedEvent) -> Result<(), Finding> {
-        let Some(named) = opened.change().content() else { return Ok(()) };
-        let (position, entity) = (opened.event().position, &opened.event().entity);
-        match self.blobs.get_mut(&named.digest) {
-            Some(held) if held.size == named.size => {
-                held.named = true;
-                Ok(())
-            }
-            Some(held) => {
-                let what = format!("the content of {entity} has another size");
-                Err(Finding::new(position, "size", what, named.size, held.size))
-            }
-            None => {
-                let what = format!("the content of {entity} is not in the file before it");
-                Err(Finding::new(position, "blob", what, named.digest, "no such content"))
-            }
-        }
-    }
-
-    /// Compares the tree with the checkpoints that are about it as it is now.
-    fn reached(&mut self, tally: &mut AuditTotals) -> Result<(), Finding> {
-        let size = self.follower.position();
-        while self.ahead.front().is_some_and(|checkpoint| checkpoint.position == size) {
-            let Some(checkpoint) = self.ahead.pop_front() else { break };
-            let root = self.follower.frontier().root();
-            if checkpoint.root != root {
-                let since = tally.signed.map_or(Position::ZERO, |signed| signed.position).next();
-                return Err(Finding::root(since.min(size), size, checkpoint.root, root));
-            }
-            // A part may begin with the checkpoint that the part before it ended with, and one may be known from elsewhere.
-            if tally.signed.is_none_or(|signed| signed.position < size) {
-                tally.checkpoints += 1;
-            }
-            tally.signed = Some(checkpoint);
-        }
-        Ok(())
-    }
 }

@@ -64,7 +64,7 @@ pub(super) async fn open(app: AuthenticatedState) -> Result<Response, ProblemRes
 /// Computes tables as long as somebody looks and the server runs.
 async fn compute_tables(app: AppState, publisher: TablePublisher) {
     while publisher.is_watched() && !app.closing().is_cancelled() {
-        // Waiting for the log costs nothing: what is rested from is the work.
+        // The pause depends on the time of the work alone: waiting for the log uses no processor.
         let snapshot = app.present_for_nodes().await;
         let begun = Instant::now();
         let (scanned, last) = (app.clone(), publisher.last());

@@ -62,7 +62,7 @@ pub(super) struct UnderWayLimit {
 impl UnderWayLimit {
     pub(super) const NOTHING: Self = Self { signing: 0, sent: 0, bytes: 0 };
 
-    /// As much as keeps every core and NATS busy: of the largest records 64.
+    /// Enough to keep every core and NATS busy. Of the largest records (768 KiB) 64 are sent at once.
     pub(super) fn whole() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self { signing: cores, sent: 1_024, bytes: 48 * 1024 * 1024 }
