@@ -1,7 +1,6 @@
 //! A large fleet: one document for all of its nodes, beside a bare pipelined put of the same bytes; and how long a relay takes until it
 //! follows the log again after a restart.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::stream::Stream;
@@ -14,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::bare_publisher::publish;
 use crate::bench_log::{BenchLog, node, put};
 use crate::process::load;
 use crate::times::{median, millis, range};
@@ -22,8 +22,6 @@ use crate::{Figure, Result};
 const FLEETS: [usize; 2] = [10_000, 100_000];
 /// Changes for all nodes, and restarts, of which the median counts.
 const ROUNDS: usize = 5;
-/// Puts that wait for their acknowledgement at once.
-const PUTS_IN_FLIGHT: usize = 1_000;
 /// Nothing here takes longer.
 const WITHIN: Duration = Duration::from_secs(300);
 /// After this nats-server has done what it does in the background.
@@ -91,28 +89,9 @@ async fn follow(status: &mut watch::Receiver<RelayStatus>) -> Result<()> {
     Ok(())
 }
 
-/// Puts as many bytes as the records have under as many keys into a stream like their bucket, and removes it again.
+/// Puts as many bytes as the records have under as many keys.
 async fn bare_puts(link: &Link, bucket: &Stream, nodes: usize) -> Result<Duration> {
     let first = Prefix::default().bucket_subject(Bucket::Desired, node(0).as_str());
     let payload = bucket.get_last_raw_message_by_subject(&first).await?.payload;
-    let jetstream = link.jetstream();
-    let config = bucket.cached_info().config.clone();
-    let (name, subjects) = ("bare".to_owned(), vec!["bare.>".to_owned()]);
-    jetstream.create_stream(async_nats::jetstream::stream::Config { name, subjects, ..config }).await?;
-    let since = Instant::now();
-    let mut acks = VecDeque::new();
-    for number in 0..nodes {
-        if acks.len() >= PUTS_IN_FLIGHT
-            && let Some(first) = acks.pop_front()
-        {
-            IntoFuture::into_future(first).await?;
-        }
-        acks.push_back(jetstream.publish(format!("bare.{}", node(number)), payload.clone()).await?);
-    }
-    for ack in acks {
-        ack.await?;
-    }
-    let taken = since.elapsed();
-    jetstream.delete_stream("bare").await?;
-    Ok(taken)
+    publish(link, bucket, payload, (nodes, nodes)).await
 }

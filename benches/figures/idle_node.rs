@@ -23,6 +23,9 @@ use crate::bench_log::{BenchLog, node, put};
 /// Nothing here takes longer.
 const WITHIN: Duration = Duration::from_secs(20);
 
+/// How often the file is looked at: as often as it can be without taking a core away.
+const LOOK_EVERY: Duration = Duration::from_micros(100);
+
 /// A node that has nothing to do, and its servers.
 pub(crate) struct IdleNode {
     pub(crate) bench: BenchLog,
@@ -108,14 +111,18 @@ async fn record(records: &mut Subscriber) -> Result<()> {
     timeout(WITHIN, records.next()).await?.map(drop).ok_or_else(|| "the connection to NATS has ended".into())
 }
 
-/// Waits until the file holds `text`, looking as often as it can without taking a core away.
+/// Waits until the file holds `text`, on a thread of its own: the timers of tokio count whole milliseconds.
 async fn switched(file: &Path, text: &str) -> Result<()> {
-    let deadline = Instant::now() + WITHIN;
-    while std::fs::read_to_string(file).ok().as_deref() != Some(text) {
-        if Instant::now() > deadline {
-            return Err("the file was not switched in time".into());
+    let (file, text) = (file.to_owned(), text.to_owned());
+    let look = move || {
+        let deadline = Instant::now() + WITHIN;
+        while std::fs::read_to_string(&file).ok().as_deref() != Some(&text) {
+            if Instant::now() > deadline {
+                return Err("the file was not switched in time".into());
+            }
+            std::thread::sleep(LOOK_EVERY);
         }
-        tokio::time::sleep(Duration::from_micros(200)).await;
-    }
-    Ok(())
+        Ok(())
+    };
+    tokio::task::spawn_blocking(look).await?
 }

@@ -1,26 +1,32 @@
 //! Figures of the whole path on real servers, as a table. Every ratio is taken in one run, its two sides in turn, with the
 //! time of an fsync beside it: on shared machines that swings more than anything that is measured here.
 //!
-//! `cargo bench --bench figures` (add `-- appender`, `relay`, `latency`, `audit`, `claims`, `import`, `plans`, `rollouts` or `fleet` for one of them; of identities on
+//! `cargo bench --bench figures` (add `-- appender`, `commands`, `relay`, `published`, `latency`, `audit`, `claims`, `import`, `plans`, `rollouts`, `fleet` or `restart` for one of them; of identities on
 //! NATS `watching`, `admission`, `signing`, `keys` or `objects`)
 
 mod admission;
 mod appender;
 mod audit;
+mod bare_publisher;
 mod bench_log;
 mod claims;
+mod commands;
 mod fleet;
 mod fsync;
 mod idle_node;
 mod import;
+mod keep_alive;
 mod latency;
 mod light_node;
 mod objects;
 mod plans;
 mod process;
+mod published;
 mod relay;
+mod restart;
 mod rollouts;
 mod signing;
+mod single_rows;
 mod times;
 mod watching;
 
@@ -49,8 +55,14 @@ fn main() -> Result<()> {
         if wants("appender") {
             print("The appender against single-row transactions", appender::figures().await?);
         }
+        if wants("commands") {
+            print("Commands over HTTP against single-row transactions", commands::figures().await?);
+        }
         if wants("relay") {
             print("The write-ahead log to folded state against pg_recvlogical", relay::figures().await?);
+        }
+        if wants("published") {
+            print("The write-ahead log to acknowledged in NATS against a bare pair", published::figures().await?);
         }
         if wants("latency") {
             print("Commit to file switched, one idle node", latency::figures().await?);
@@ -72,6 +84,9 @@ fn main() -> Result<()> {
         }
         if wants("fleet") {
             print("Ten thousand nodes and a hundred thousand", fleet::figures().await?);
+        }
+        if wants("restart") {
+            print("Restarts of a server", restart::figures().await?);
         }
         if wants("watching") {
             print("A thousand nodes that watch their records", watching::figures().await?);

@@ -1,7 +1,7 @@
 //! From the write-ahead log to folded state, against `pg_recvlogical` throwing the same slot's bytes away.
 
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lab::server_programs;
 use replay::log::Follower;
@@ -44,7 +44,7 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
             client.execute(copied, &[&slot.name(), copy]).await?;
         }
         let ours = folded(&bench, &before, head, &copies[0]).await?;
-        let theirs = received(&bench, &copies[1], &end).await?;
+        let theirs = EVENTS as f64 / received(&bench, &copies[1], &end).await?.as_secs_f64();
         for copy in &copies {
             // The server lets go of a slot a moment after its reader has gone.
             while client.execute("SELECT pg_drop_replication_slot($1)", &[copy]).await.is_err() {
@@ -79,7 +79,8 @@ async fn folded(bench: &BenchLog, before: &Follower, head: Position, slot: &str)
     Ok(EVENTS as f64 / taken.as_secs_f64())
 }
 
-async fn received(bench: &BenchLog, slot: &str, end: &str) -> Result<f64> {
+/// The time in which `pg_recvlogical` reads a slot up to an end.
+pub(crate) async fn received(bench: &BenchLog, slot: &str, end: &str) -> Result<Duration> {
     let program = server_programs::find_postgres(None)?.bin.join("pg_recvlogical");
     let began = Instant::now();
     let status = tokio::process::Command::new(program)
@@ -91,5 +92,5 @@ async fn received(bench: &BenchLog, slot: &str, end: &str) -> Result<f64> {
     if !status.success() {
         return Err(format!("pg_recvlogical ended with {status}").into());
     }
-    Ok(EVENTS as f64 / began.elapsed().as_secs_f64())
+    Ok(began.elapsed())
 }

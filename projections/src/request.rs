@@ -172,9 +172,9 @@ fn decide_for(
         let first = drafts.len();
         for EntityChange { entity, change, data } in changes {
             let draft = draft(state, envelope, request.reason.clone(), ordinal(&drafts), entity, &change, data);
-            let mut touched = state.fold(&draft, &change);
+            let touched = state.fold(&draft, &change);
             guarded.note(&ask.command, &touched);
-            affected.append(&mut touched);
+            affected.extend(touched);
             drafts.push(draft);
         }
         results.push(CommandOutcome { owned_by, ..outcome(state, &ask.command, &drafts[first..]) });

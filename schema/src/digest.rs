@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
 use crate::invalid::InputError;
+use crate::text_form;
 
 /// A SHA-256 digest: 64 lower-case hex digits for people, 32 bytes (`bin`) in MessagePack.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,12 +131,10 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error;
         if deserializer.is_human_readable() {
-            String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            text_form::parsed(deserializer)
         } else {
-            let bytes = serde_bytes::ByteBuf::deserialize(deserializer)?;
-            Self::try_from(bytes.as_slice()).map_err(D::Error::custom)
+            serde_bytes::ByteArray::deserialize(deserializer).map(|bytes| Self(bytes.into_array()))
         }
     }
 }

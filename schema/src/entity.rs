@@ -1,7 +1,7 @@
 //! Entities, the subjects of events, and actors, their causes.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use core::fmt;
 use core::str::FromStr;
 
@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::digest::Digest;
 use crate::id::{Id, JoinTokenId, LogId, NodeId, PrincipalName};
 use crate::invalid::InputError;
+use crate::text_form;
 use crate::variant::UnknownVariantName;
 
 entities! {
@@ -211,7 +212,7 @@ macro_rules! as_text {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                $read(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+                text_form::read_by(deserializer, $read)
             }
         }
     };

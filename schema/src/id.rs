@@ -1,7 +1,7 @@
 //! Ids: text that is safe as a NATS token, a file name and a URL segment at once, and UUIDs.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use core::fmt;
 use core::str::FromStr;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::invalid::InputError;
 use crate::limit::ID_CHARS_MAX;
+use crate::text_form;
 
 /// An id: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,7 +61,7 @@ impl Serialize for Id {
 
 impl<'de> Deserialize<'de> for Id {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        text_form::parsed(deserializer)
     }
 }
 
@@ -174,7 +175,7 @@ macro_rules! uuid_of {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+                text_form::parsed(deserializer)
             }
         }
     };

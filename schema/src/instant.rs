@@ -1,6 +1,6 @@
 //! Points in time, in the resolution of PostgreSQL: microseconds.
 
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use core::fmt;
 use core::str::FromStr;
 
@@ -11,6 +11,7 @@ use jiff::tz::Offset;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::invalid::InputError;
+use crate::text_form;
 
 /// Microseconds from 1970-01-01, where an [`Instant`] counts from, to 2000-01-01, where PostgreSQL's binary formats do.
 pub const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
@@ -125,7 +126,7 @@ impl Serialize for Instant {
 
 impl<'de> Deserialize<'de> for Instant {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        text_form::parsed(deserializer)
     }
 }
 

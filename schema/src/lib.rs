@@ -16,6 +16,7 @@ pub mod invalid;
 pub mod join;
 pub mod json;
 pub mod terminal;
+mod text_form;
 
 pub mod digest;
 pub mod document_mode;

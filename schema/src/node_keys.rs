@@ -1,7 +1,6 @@
 //! The public keys of a node and of a join token, as the log holds them.
 
 use alloc::format;
-use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 
@@ -9,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::invalid::InputError;
 use crate::seal::PublicKey;
+use crate::text_form;
 
 /// The 32 bytes of an Ed25519 public key; its text is 64 hex digits. A state holds one for each node, so it is not unpacked to the
 /// point on the curve as a [`PublicKey`] is.
@@ -74,7 +74,7 @@ impl Serialize for KeyBytes {
 
 impl<'de> Deserialize<'de> for KeyBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        text_form::parsed(deserializer)
     }
 }
 

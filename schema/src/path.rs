@@ -13,6 +13,7 @@ use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
 use crate::invalid::InputError;
 use crate::limit::PATH_BYTES_MAX;
+use crate::text_form;
 
 /// The first segment that is kept for job specs.
 const RESERVED: &str = "jobs";
@@ -128,7 +129,7 @@ impl Serialize for DocumentPath {
 
 impl<'de> Deserialize<'de> for DocumentPath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        text_form::parsed(deserializer)
     }
 }
 

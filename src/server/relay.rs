@@ -308,7 +308,7 @@ impl Relay {
         }
         let mut affected = AffectedNodes::new();
         for event in &new {
-            affected.append(&mut self.follower.advance(event)?);
+            affected.extend(self.follower.advance(event)?);
         }
         failpoints::RELAY_FOLDED.reached();
         self.publisher.publish(self.follower.configuration(), affected, &new).await?;

@@ -1,13 +1,15 @@
 //! Binary pgoutput as events: the table's description (`R`), then its rows (`I`).
 //!
-//! Column order is the description's, so a column added later disturbs nothing; a column that is missing is an error.
+//! The description gives the order of a row's values, so a column that was added to the table later does no harm; a column that is missing
+//! is an error.
 
+use std::array;
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 
 use postgres_protocol::types;
 use schema::event::Event;
-use schema::event_table::{ColumnError, ColumnReader, EventRow};
+use schema::event_table::{ColumnError, ColumnReader, EVENT_COLUMNS, EventRow};
 use schema::id::LogId;
 use schema::instant::{Instant, POSTGRES_EPOCH_MICROS};
 use uuid::Uuid;
@@ -42,8 +44,11 @@ pub enum Malformed {
 #[derive(Debug)]
 pub struct Decoder {
     log_id: LogId,
-    relations: BTreeMap<u32, Vec<String>>,
+    relations: BTreeMap<u32, Relation>,
 }
+
+/// For each column of a table in the order of its rows, its place in [`EVENT_COLUMNS`], if it is one of them.
+type Relation = Vec<Option<usize>>;
 
 impl Decoder {
     /// A decoder of one log's stream.
@@ -74,7 +79,8 @@ impl Decoder {
         let mut columns = Vec::new();
         for _ in 0..cursor.u16()? {
             let _flags = cursor.byte()?;
-            columns.push(cursor.name()?.to_owned());
+            let name = cursor.name()?;
+            columns.push(EVENT_COLUMNS.iter().position(|column| column.name == name));
             let (_type, _modifier) = (cursor.u32()?, cursor.u32()?);
         }
         self.relations.insert(relation, columns);
@@ -84,13 +90,16 @@ impl Decoder {
     fn row(&self, cursor: &mut Cursor<'_>) -> Result<Event, Malformed> {
         let columns = self.relations.get(&cursor.u32()?).ok_or(Malformed::Undescribed)?;
         let _new_tuple = cursor.byte()?;
-        let mut values = BTreeMap::new();
-        let mut names = columns.iter();
+        let mut values = array::from_fn(|_| None);
+        let mut places = columns.iter();
         for _ in 0..cursor.u16()? {
-            let name = names.next().ok_or(Malformed::Undescribed)?;
-            values.insert(name.as_str(), cursor.value()?);
+            let place = places.next().ok_or(Malformed::Undescribed)?;
+            let value = cursor.value()?;
+            if let Some(place) = *place {
+                values[place] = Some(value);
+            }
         }
-        Row(values).event(self.log_id)
+        Row { values: values.into_iter() }.event(self.log_id)
     }
 }
 
@@ -101,26 +110,34 @@ enum Value<'a> {
     Other,
 }
 
-/// A row by its columns' names.
-struct Row<'a>(BTreeMap<&'a str, Value<'a>>);
+/// The values of a row in the order of [`EVENT_COLUMNS`]; none for a column that the row does not have.
+struct Row<'a> {
+    values: array::IntoIter<Option<Value<'a>>, { EVENT_COLUMNS.len() }>,
+}
 
 impl<'a> Row<'a> {
     fn event(mut self, log_id: LogId) -> Result<Event, Malformed> {
         Ok(EventRow::read(&mut self)?.into_event(log_id)?)
     }
 
-    fn decoded<T>(&self, column: &'static str, decode: impl Fn(&'a [u8]) -> Decoded<T>) -> Result<T, Malformed> {
-        match self.0.get(column) {
+    /// The value of the next column, which is this one; none if it is null.
+    fn next(&mut self, column: &'static str) -> Result<Option<&'a [u8]>, Malformed> {
+        match self.values.next().flatten() {
             None => Err(Malformed::Missing(column)),
-            Some(Value::Binary(bytes)) => decode(bytes).map_err(|error| value(column, error)),
-            Some(Value::Null | Value::Other) => Err(Malformed::NotBinary(column)),
+            Some(Value::Binary(bytes)) => Ok(Some(bytes)),
+            Some(Value::Null) => Ok(None),
+            Some(Value::Other) => Err(Malformed::NotBinary(column)),
         }
+    }
+
+    fn decoded<T>(&mut self, column: &'static str, decode: impl Fn(&'a [u8]) -> Decoded<T>) -> Result<T, Malformed> {
+        let bytes = self.next(column)?.ok_or(Malformed::NotBinary(column))?;
+        decode(bytes).map_err(|error| value(column, error))
     }
 }
 
 type Decoded<T> = Result<T, Box<dyn StdError + Sync + Send>>;
 
-/// Finds each column by its name.
 impl<'a> ColumnReader<'a> for Row<'a> {
     type Error = Malformed;
 
@@ -145,10 +162,8 @@ impl<'a> ColumnReader<'a> for Row<'a> {
     }
 
     fn nullable_text(&mut self, column: &'static str) -> Result<Option<&'a str>, Malformed> {
-        match self.0.get(column) {
-            Some(Value::Null) => Ok(None),
-            _ => self.text(column).map(Some),
-        }
+        let text = self.next(column)?.map(types::text_from_sql).transpose();
+        text.map_err(|error| value(column, error))
     }
 
     fn timestamptz(&mut self, column: &'static str) -> Result<Instant, Malformed> {

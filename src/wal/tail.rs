@@ -11,7 +11,7 @@ use pgwire_replication::{Lsn, ReplicationClient, ReplicationEvent};
 use schema::address::HEARTBEAT;
 use schema::event::Event;
 use schema::id::LogId;
-use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior, timeout_at};
 use tokio_postgres::Client;
 
 use super::Error;
@@ -27,6 +27,10 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Events that are handed over at once at most, unless one transaction has more.
 const BATCH_EVENTS: usize = 4_096;
+/// With so many there is a backlog, and what comes within this time is handed over with them. A large batch costs less for each event,
+/// because a node gets one record for all that it changes; publishing so many takes longer than the wait.
+const BACKLOG_EVENTS: usize = 256;
+const MORE_WITHIN: Duration = Duration::from_millis(20);
 /// Bytes of their data that are handed over at once at most, unless one transaction has more. What comes after waits in
 /// PostgreSQL.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
@@ -47,6 +51,8 @@ pub struct Tail {
     ready: Vec<Event>,
     /// How much data they have.
     ready_bytes: usize,
+    /// Until when more may come that is handed over with them, where there is a backlog.
+    more_until: Option<Instant>,
     /// The end of the last whole transaction that came in.
     received: Lsn,
     /// The end of the last transaction that was acknowledged.
@@ -80,6 +86,7 @@ impl Tail {
             open: None,
             ready: Vec::new(),
             ready_bytes: 0,
+            more_until: None,
             received: Lsn::default(),
             acknowledged: Lsn::default(),
         }
@@ -92,18 +99,32 @@ impl Tail {
     /// If the stream broke, fell silent or makes no sense, or the publication is not what it must be. It is of no use then.
     pub async fn next(&mut self) -> Result<Batch, Error> {
         loop {
-            while self.ready.len() < BATCH_EVENTS && self.ready_bytes < BATCH_BYTES {
-                match self.client.recv().now_or_never() {
-                    Some(heard) => self.hear(heard?)?,
-                    None => break,
-                }
-            }
+            self.take_what_came().await?;
             if !self.ready.is_empty() {
-                self.ready_bytes = 0;
+                (self.ready_bytes, self.more_until) = (0, None);
                 return Ok(Batch { events: std::mem::take(&mut self.ready), receipt: Receipt(self.received) });
             }
             self.wait().await?;
         }
+    }
+
+    /// Takes what has come in already, up to a limit; behind a backlog also what comes within a moment.
+    async fn take_what_came(&mut self) -> Result<(), Error> {
+        while self.ready.len() < BATCH_EVENTS && self.ready_bytes < BATCH_BYTES {
+            let heard = match self.client.recv().now_or_never() {
+                Some(heard) => heard?,
+                None if self.ready.len() < BACKLOG_EVENTS => break,
+                None => {
+                    let until = *self.more_until.get_or_insert_with(|| Instant::now() + MORE_WITHIN);
+                    match timeout_at(until, self.client.recv()).await {
+                        Ok(heard) => heard?,
+                        Err(_) => break,
+                    }
+                }
+            };
+            self.hear(heard)?;
+        }
+        Ok(())
     }
 
     /// Tells PostgreSQL that it may forget everything up to the end of a batch.

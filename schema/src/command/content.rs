@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::invalid::InputError;
 use crate::limit::{CONTENT_BYTES_MAX, MEDIA_TYPE_BYTES_MAX};
+use crate::text_form;
 
 /// A media type: printable ASCII, `type/subtype` with optional parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +85,7 @@ impl Serialize for MediaType {
 
 impl<'de> Deserialize<'de> for MediaType {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        text_form::parsed(deserializer)
     }
 }
 

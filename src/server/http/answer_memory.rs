@@ -6,9 +6,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
 use axum::http::Method;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::Body as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
@@ -70,15 +68,12 @@ impl MemoryReservation {
     }
 }
 
-/// Reserves memory for every answer to a read. The answer to a command is sent in any case: a request that was appended must not
-/// be answered as if it was refused.
-pub(super) async fn reserve_for_answer(State(app): State<AppState>, request: Request, next: Next) -> Response {
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    let caller = request.extensions().get::<Caller>().cloned();
-    let mut response = next.run(request).await;
+/// Reserves memory for an answer to a read. The answer to a command is sent in any case: a request that was appended must not be
+/// answered as if it was refused.
+pub(super) fn reserve_for_answer(app: &AppState, caller: &Caller, method: &Method, mut response: Response) -> Response {
     let attached = response.extensions_mut().remove::<AttachedReservation>();
     // A body without a size is a live stream, which reserves memory by itself.
-    let (Some(caller), Some(bytes), true) = (caller, response.body().size_hint().exact(), is_read) else {
+    let (Some(bytes), &Method::GET | &Method::HEAD) = (response.body().size_hint().exact(), method) else {
         return response;
     };
     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
@@ -87,7 +82,7 @@ pub(super) async fn reserve_for_answer(State(app): State<AppState>, request: Req
             reservation.shrink(bytes);
             Ok(reservation)
         }
-        None => try_reserve(&app, &caller, bytes),
+        None => try_reserve(app, caller, bytes),
     };
     match reservation {
         Ok(reservation) => guard_body(response, reservation),

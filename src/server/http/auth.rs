@@ -10,11 +10,10 @@ use std::sync::Arc;
 use api::error_code::ErrorCode;
 use api::path::{COMMANDS, MISSING_CONTENTS, REVERTS};
 use api::query::AT;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use projections::configuration::Configuration;
 use schema::command::Role;
@@ -81,8 +80,12 @@ impl AuthenticatedState {
 }
 
 /// Identifies the caller, takes a request from its quota, and lets the request pass.
-pub(super) async fn authenticate(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
-    let caller = match identify_caller(&app, &request) {
+pub(super) async fn authenticate(
+    app: &AppState,
+    mut request: Request,
+    answering: impl AsyncFnOnce(Request, Caller) -> Response,
+) -> Response {
+    let caller = match identify_caller(app, &request) {
         Ok(caller) => caller,
         Err(problem) => return problem.into_response(),
     };
@@ -92,12 +95,12 @@ pub(super) async fn authenticate(State(app): State<AppState>, mut request: Reque
     let Ok(_permit) = Arc::clone(&caller.quota.requests).try_acquire_owned() else {
         return overloaded(&format!("too many requests of {} are being worked on", caller.name)).into_response();
     };
-    request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(caller.clone());
     // A refusal is about the present state, as the server had it when the request came, unless the request names another one.
     let seen = app.log().view().position();
     let names_state = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
         .any(|(name, _)| [AT, "from", "to", "size"].contains(&name.as_ref()));
-    let mut response = next.run(request).await;
+    let mut response = answering(request, caller).await;
     if !names_state {
         response.headers_mut().entry(POSITION).or_insert_with(|| seen.get().into());
     }

@@ -113,7 +113,7 @@ fn view(log_id: LogId, before: Configuration, events: Vec<Event>) -> Result<Impa
     let mut follower = Follower::without_tree(log_id, before.clone());
     let mut affected = AffectedNodes::new();
     for event in &events {
-        affected.append(&mut follower.advance(event)?);
+        affected.extend(follower.advance(event)?);
     }
     let found = outcome(&before, follower.configuration(), &affected, &events);
     let (changed, unchanged): (Vec<_>, Vec<_>) = found.records.into_iter().partition(RecordChange::is_change);

@@ -4,6 +4,7 @@
 //! [`ErrorCode`]s.
 
 use std::any::Any;
+use std::panic::AssertUnwindSafe;
 
 use api::error_code::ErrorCode;
 use api::media_type::PROBLEM_JSON;
@@ -13,6 +14,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures::FutureExt as _;
 use projections::refusal::RequestRefusal;
 use projections::refusal_code::RefusalClass;
 use schema::invalid::InputError;
@@ -193,10 +195,13 @@ impl IntoResponse for ProblemResponse {
 }
 
 /// Turns errors that axum answers by itself (no such route, no such method, a path that is not UTF-8) into problems, and keeps
-/// their headers, such as `Allow`.
+/// their headers, such as `Allow`. A handler that panicked is answered for, too.
 pub(super) async fn convert_framework_errors(request: Request, next: Next) -> Response {
-    let asked = format!("{} {}", request.method(), request.uri().path());
-    let response = next.run(request).await;
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(panic) => return panic_response(&*panic),
+    };
     let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|media_type| media_type == PROBLEM_JSON);
     let status = response.status();
     if is_problem || !(status.is_client_error() || status.is_server_error()) {
@@ -208,7 +213,7 @@ pub(super) async fn convert_framework_errors(request: Request, next: Next) -> Re
         _ if status.is_client_error() => ErrorCode::BadRequest,
         _ => ErrorCode::Internal,
     };
-    let detail = format!("nothing is served at {asked}");
+    let detail = format!("nothing is served at {method} {}", uri.path());
     let mut problem = ProblemResponse::with_status(status, code.as_str(), detail).into_response();
     for (name, value) in response.headers() {
         if !problem.headers().contains_key(name) && name != CONTENT_LENGTH {
@@ -219,7 +224,7 @@ pub(super) async fn convert_framework_errors(request: Request, next: Next) -> Re
 }
 
 /// The answer where a handler panicked: the caller learns that it met a bug, and the program's log what the panic said.
-pub(super) fn panic_response(panic: Box<dyn Any + Send + 'static>) -> Response {
+fn panic_response(panic: &(dyn Any + Send)) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
     tracing::error!(panic = text, "a request met a bug");

@@ -5,8 +5,6 @@
 use std::time::Duration;
 
 use api::error_code::ErrorCode;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::{sleep, timeout};
 
@@ -23,15 +21,15 @@ pub(super) fn overloaded(detail: &str) -> ProblemResponse {
 }
 
 /// Lets a request pass if there is a permit, and ends it when its time is over.
-pub(super) async fn limit_request(State(app): State<AppState>, request: Request, next: Next) -> Response {
+pub(super) async fn limit_request(app: &AppState, answering: impl Future<Output = Response>) -> Response {
     let Ok(_permit) = app.requests().try_acquire() else {
         return overloaded("too many requests are being worked on").into_response();
     };
-    let answered = timeout(app.limits().request_time, next.run(request));
+    let answered = timeout(app.limits().request_time, answering);
     let ended = tokio::select! {
         biased;
         ended = answered => ended,
-        () = out_of_time(&app) => {
+        () = out_of_time(app) => {
             let detail = "this server is stopping; if it was a command, send it again with the same Idempotency-Key";
             return ProblemResponse::new(ErrorCode::Unavailable, detail).into_response();
         }

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::ALLOW;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{MethodRouter, options};
-use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::http::answer_memory;
-use crate::http::auth;
+use crate::http::auth::{self, Caller};
 use crate::http::catalogue;
 use crate::http::compression;
 use crate::http::console;
@@ -36,21 +37,32 @@ pub fn monitoring_router(app: AppState) -> Router {
 
 fn with_layers(app: AppState, operations: Vec<Operation>, console: Router<AppState>) -> Router {
     let (inner, open): (Vec<_>, Vec<_>) = operations.into_iter().partition(|operation| operation.needs_token);
-    let inner = routes(inner)
-        .fallback(unknown_route)
-        .layer(from_fn_with_state(app.clone(), answer_memory::reserve_for_answer))
-        .layer(from_fn_with_state(app.clone(), auth::authenticate))
-        .layer(from_fn_with_state(app.clone(), request_limits::limit_request));
+    let inner = routes(inner).fallback(unknown_route).layer(from_fn_with_state(app.clone(), pass_with_token));
     routes(open)
         .merge(console)
         .merge(inner)
-        .layer(CatchPanicLayer::custom(problem::panic_response))
         .layer(from_fn(problem::convert_framework_errors))
-        .layer(compression::layer())
-        .layer(from_fn(compression::accept_gzip_or_nothing))
-        .layer(from_fn(compression::weaken_tag))
-        .layer(from_fn(request_metrics::count))
+        .layer(from_fn(pass))
         .with_state(app)
+}
+
+// Each layer of axum costs a request some allocations, so that what belongs together is one layer.
+
+/// What every request passes.
+async fn pass(request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let response = compression::compress_answer(request, next).await;
+    request_metrics::count(path.as_ref(), &response);
+    response
+}
+
+/// What a request passes that needs a token.
+async fn pass_with_token(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    let answering = async |request: Request, caller: Caller| {
+        let method = request.method().clone();
+        answer_memory::reserve_for_answer(&app, &caller, &method, next.run(request).await)
+    };
+    request_limits::limit_request(&app, auth::authenticate(&app, request, answering)).await
 }
 
 /// A route for each path, which answers its methods, `HEAD` and `OPTIONS`, and names them to a request with another one.

@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use schema::entity::Kind;
+
 use self::page::{Link, Page};
 
 /// Lines of the README.
@@ -81,6 +83,14 @@ fn every_file_that_a_page_names_exists() {
         }
     }
     holds("a page names files that are there", &missing);
+}
+
+#[test]
+fn every_kind_of_entity_is_named_where_the_log_is_described() {
+    let named: BTreeSet<String> =
+        Page::read("docs/reference/log.md").code_spans().into_iter().map(|(_, code)| code).collect();
+    let missing: Vec<&str> = Kind::ALL.iter().map(Kind::name).filter(|kind| !named.contains(*kind)).collect();
+    assert!(missing.is_empty(), "docs/reference/log.md names no {missing:?}");
 }
 
 #[test]
