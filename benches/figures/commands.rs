@@ -11,9 +11,10 @@ use testkit::fleet::{Fleet, Ways};
 
 use crate::bench_log::node;
 use crate::keep_alive::KeepAlive;
+use crate::log_status::until;
 use crate::process::{cpu_time, load};
 use crate::single_rows::SingleRows;
-use crate::times::{median, range};
+use crate::times::{median, millis, range};
 use crate::{Figure, Result};
 
 const CONNECTIONS: [usize; 2] = [64, 256];
@@ -21,7 +22,7 @@ const NODES: usize = 256;
 /// Each side runs this long, in turn.
 const ROUND: Duration = Duration::from_secs(4);
 const ROUNDS: usize = 5;
-/// After this a relay has published what the round before it left.
+/// After this PostgreSQL and NATS have done what they do in the background.
 const REST: Duration = Duration::from_secs(1);
 
 pub(crate) async fn figures() -> Result<Vec<Figure>> {
@@ -58,6 +59,11 @@ async fn served(fleet: &Fleet, role: &str, single: &SingleRows) -> Result<Vec<Fi
         for (index, connections) in CONNECTIONS.into_iter().enumerate() {
             let before = cpu_time(server)?;
             let (commands, elapsed) = commanded(fleet, connections).await?;
+            let behind = Instant::now();
+            if role == "all" {
+                until(fleet, |log| log["published"] == log["position"]).await?;
+            }
+            let behind = millis(behind.elapsed());
             let each = (cpu_time(server)? - before).as_secs_f64() * 1e6 / commands;
             let commands = commands / elapsed.as_secs_f64();
             ratios[index].push(commands / rows);
@@ -66,7 +72,7 @@ async fn served(fleet: &Fleet, role: &str, single: &SingleRows) -> Result<Vec<Fi
                 format!("role {role}, round {round}: commands/s on {connections}, rows/s"),
                 format!("{commands:.0} / {rows:.0}"),
                 format!(
-                    "ratio {:.2}, {each:.0} µs of the server's processor time each; load {}",
+                    "ratio {:.2}, {each:.0} µs of the server's processor time each; public {behind:.0} ms later; load {}",
                     commands / rows,
                     load()
                 ),

@@ -18,6 +18,7 @@ mod import;
 mod keep_alive;
 mod latency;
 mod light_node;
+mod log_status;
 mod objects;
 mod plans;
 mod process;

@@ -8,6 +8,7 @@ use testkit::backends::TestBackends;
 use testkit::fleet::{Fleet, Ways};
 
 use crate::bench_log::node;
+use crate::log_status::until;
 use crate::process::{load, resident_mib};
 use crate::times::{median, range};
 use crate::{Figure, Result};
@@ -21,12 +22,15 @@ const AT_ONCE: usize = 500;
 const ROUNDS: usize = 5;
 /// After this a server has given back what it does not need any more.
 const REST: Duration = Duration::from_secs(5);
-/// Nothing here takes longer.
-const WITHIN: Duration = Duration::from_secs(300);
-const ASK_EVERY: Duration = Duration::from_millis(25);
 
 pub(crate) async fn figures() -> Result<Vec<Figure>> {
-    let mut figures = Vec::new();
+    // One after the other: the servers of the first are gone before those of the second start.
+    let mut figures = many_nodes().await?;
+    figures.extend(many_events().await?);
+    Ok(figures)
+}
+
+async fn many_nodes() -> Result<Vec<Figure>> {
     let mut fleet = started().await;
     let (_, empty) = restarted(&mut fleet).await?;
     enrol(&fleet, NODES).await;
@@ -34,11 +38,14 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
         "target": {"all": true}, "priority": 0});
     fleet.api().accepted(json!({"commands": [put]})).await;
     let (times, memory) = restarted(&mut fleet).await?;
-    figures.push(seconds(&format!("{NODES} nodes: start until it follows"), &times));
-    let each: Vec<f64> =
-        memory.iter().zip(&empty).map(|(full, empty)| (full - empty) * 1024.0 / NODES as f64).collect();
-    figures.push(row("memory for each node", "KiB", &each));
+    let each = memory.iter().zip(&empty).map(|(full, empty)| (full - empty) * 1024.0 / NODES as f64);
+    Ok(vec![
+        row(&format!("{NODES} nodes: start until it follows"), "s", &times),
+        row("memory for each node", "KiB", &each.collect::<Vec<f64>>()),
+    ])
+}
 
+async fn many_events() -> Result<Vec<Figure>> {
     let mut fleet = started().await;
     enrol(&fleet, FEW_NODES).await;
     for round in 0..EVENTS / AT_ONCE {
@@ -49,9 +56,10 @@ pub(crate) async fn figures() -> Result<Vec<Figure>> {
         fleet.api().accepted(json!({"commands": (0..AT_ONCE).map(relabel).collect::<Vec<_>>()})).await;
     }
     let (times, memory) = restarted(&mut fleet).await?;
-    figures.push(seconds(&format!("{EVENTS} events: start until it follows"), &times));
-    figures.push(row("memory in use", "MiB", &memory));
-    Ok(figures)
+    Ok(vec![
+        row(&format!("{EVENTS} events: start until it follows"), "s", &times),
+        row("memory in use", "MiB", &memory),
+    ])
 }
 
 async fn started() -> Fleet {
@@ -86,25 +94,6 @@ async fn restarted(fleet: &mut Fleet) -> Result<(Vec<f64>, Vec<f64>)> {
         memory.push(resident_mib(fleet.servers[0].process.pid())?);
     }
     Ok((times, memory))
-}
-
-/// Waits until this is true of what the server says of the log.
-async fn until(fleet: &Fleet, is_so: impl Fn(&Value) -> bool) -> Result<()> {
-    let deadline = Instant::now() + WITHIN;
-    loop {
-        let log = fleet.api().get("/v1/log").await?.body;
-        if is_so(&log) {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            return Err(format!("it did not come true in time: {log}").into());
-        }
-        tokio::time::sleep(ASK_EVERY).await;
-    }
-}
-
-fn seconds(what: &str, values: &[f64]) -> Figure {
-    row(what, "s", values)
 }
 
 fn row(what: &str, unit: &str, values: &[f64]) -> Figure {

@@ -41,7 +41,7 @@ impl<T, E: fmt::Display, F: Fn(&str) -> Result<T, E>> Visitor<'_> for TextVisito
         (self.read)(text).map_err(X::custom)
     }
 
-    /// Some writers of MessagePack write text as bytes.
+    /// Some writers of MessagePack write text as bytes, and `String` is read from them, too.
     fn visit_bytes<X: Error>(self, bytes: &[u8]) -> Result<T, X> {
         match core::str::from_utf8(bytes) {
             Ok(text) => self.visit_str(text),

@@ -120,7 +120,7 @@ impl Log {
             Some(key) => CommandId::derived(self.log_id(), &actor.to_string(), key),
             None => CommandId::from(Uuid::now_v7()),
         };
-        // A generator for secrets, which the machine's random bytes have seeded: asking the machine takes a system call each time.
+        // A cryptographic generator of this thread, which the machine has seeded: asking the machine itself takes a system call each time.
         let entropy = rand::random();
         let submission = Submission { request, actor, command_id, entropy, keyed: key.is_some(), plan };
         let submission = Arc::new(submission);

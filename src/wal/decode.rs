@@ -110,7 +110,8 @@ enum Value<'a> {
     Other,
 }
 
-/// The values of a row in the order of [`EVENT_COLUMNS`]; none for a column that the row does not have.
+/// The values of a row in the order of [`EVENT_COLUMNS`], in which [`EventRow::read`] asks for them; none for a column that the row does
+/// not have.
 struct Row<'a> {
     values: array::IntoIter<Option<Value<'a>>, { EVENT_COLUMNS.len() }>,
 }

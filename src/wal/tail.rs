@@ -11,6 +11,8 @@ use pgwire_replication::{Lsn, ReplicationClient, ReplicationEvent};
 use schema::address::HEARTBEAT;
 use schema::event::Event;
 use schema::id::LogId;
+use tokio::task::coop::has_budget_remaining;
+use tokio::task::yield_now;
 use tokio::time::{Instant, Interval, MissedTickBehavior, timeout_at};
 use tokio_postgres::Client;
 
@@ -27,8 +29,8 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Events that are handed over at once at most, unless one transaction has more.
 const BATCH_EVENTS: usize = 4_096;
-/// With so many there is a backlog, and what comes within this time is handed over with them. A large batch costs less for each event,
-/// because a node gets one record for all that it changes; publishing so many takes longer than the wait.
+/// With so many of several transactions there is a backlog, and what comes within this time is handed over with them. A large batch costs
+/// less for each event, because a node gets one record for all that it changes.
 const BACKLOG_EVENTS: usize = 256;
 const MORE_WITHIN: Duration = Duration::from_millis(20);
 /// Bytes of their data that are handed over at once at most, unless one transaction has more. What comes after waits in
@@ -49,6 +51,8 @@ pub struct Tail {
     open: Option<Vec<Event>>,
     /// Events of whole transactions that were not handed over yet.
     ready: Vec<Event>,
+    /// How many transactions these are.
+    ready_transactions: usize,
     /// How much data they have.
     ready_bytes: usize,
     /// Until when more may come that is handed over with them, where there is a backlog.
@@ -85,6 +89,7 @@ impl Tail {
             waiting: None,
             open: None,
             ready: Vec::new(),
+            ready_transactions: 0,
             ready_bytes: 0,
             more_until: None,
             received: Lsn::default(),
@@ -101,7 +106,7 @@ impl Tail {
         loop {
             self.take_what_came().await?;
             if !self.ready.is_empty() {
-                (self.ready_bytes, self.more_until) = (0, None);
+                (self.ready_transactions, self.ready_bytes, self.more_until) = (0, 0, None);
                 return Ok(Batch { events: std::mem::take(&mut self.ready), receipt: Receipt(self.received) });
             }
             self.wait().await?;
@@ -113,7 +118,12 @@ impl Tail {
         while self.ready.len() < BATCH_EVENTS && self.ready_bytes < BATCH_BYTES {
             let heard = match self.client.recv().now_or_never() {
                 Some(heard) => heard?,
-                None if self.ready.len() < BACKLOG_EVENTS => break,
+                // The runtime lets a task take so much at once, and then says that there is nothing.
+                None if !has_budget_remaining() => {
+                    yield_now().await;
+                    continue;
+                }
+                None if !self.is_behind() => break,
                 None => {
                     let until = *self.more_until.get_or_insert_with(|| Instant::now() + MORE_WITHIN);
                     match timeout_at(until, self.client.recv()).await {
@@ -125,6 +135,12 @@ impl Tail {
             self.hear(heard)?;
         }
         Ok(())
+    }
+
+    /// Whether there is a backlog. One transaction alone, however large, tells nothing of what comes behind it.
+    fn is_behind(&self) -> bool {
+        let has_more = self.ready_transactions > 1 || self.open.is_some();
+        has_more && self.ready.len() >= BACKLOG_EVENTS
     }
 
     /// Tells PostgreSQL that it may forget everything up to the end of a batch.
@@ -181,6 +197,7 @@ impl Tail {
             return self.quiet(end);
         }
         self.received = end;
+        self.ready_transactions += 1;
         self.ready_bytes += events.iter().map(|event| event.data.len()).sum::<usize>();
         self.ready.extend(events);
     }

@@ -37,27 +37,27 @@ pub fn monitoring_router(app: AppState) -> Router {
 
 fn with_layers(app: AppState, operations: Vec<Operation>, console: Router<AppState>) -> Router {
     let (inner, open): (Vec<_>, Vec<_>) = operations.into_iter().partition(|operation| operation.needs_token);
-    let inner = routes(inner).fallback(unknown_route).layer(from_fn_with_state(app.clone(), pass_with_token));
+    let inner = routes(inner).fallback(unknown_route).layer(from_fn_with_state(app.clone(), around_authenticated));
     routes(open)
         .merge(console)
         .merge(inner)
         .layer(from_fn(problem::convert_framework_errors))
-        .layer(from_fn(pass))
+        .layer(from_fn(around_all))
         .with_state(app)
 }
 
 // Each layer of axum costs a request some allocations, so that what belongs together is one layer.
 
-/// What every request passes.
-async fn pass(request: Request, next: Next) -> Response {
+/// What is done for every request.
+async fn around_all(request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().cloned();
     let response = compression::compress_answer(request, next).await;
     request_metrics::count(path.as_ref(), &response);
     response
 }
 
-/// What a request passes that needs a token.
-async fn pass_with_token(State(app): State<AppState>, request: Request, next: Next) -> Response {
+/// What is done for a request that needs a token.
+async fn around_authenticated(State(app): State<AppState>, request: Request, next: Next) -> Response {
     let answering = async |request: Request, caller: Caller| {
         let method = request.method().clone();
         answer_memory::reserve_for_answer(&app, &caller, &method, next.run(request).await)
