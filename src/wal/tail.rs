@@ -29,8 +29,8 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Events that are handed over at once at most, unless one transaction has more.
 const BATCH_EVENTS: usize = 4_096;
-/// With so many of several transactions there is a backlog, and what comes within this time is handed over with them. A large batch costs
-/// less for each event, because a node gets one record for all that it changes.
+/// If so many events are ready and another transaction follows them, the reader is behind. Then it waits this long for more events before it
+/// hands the batch over: a large batch costs less for each event, because a node gets one record for all changes in it.
 const BACKLOG_EVENTS: usize = 256;
 const MORE_WITHIN: Duration = Duration::from_millis(20);
 /// Bytes of their data that are handed over at once at most, unless one transaction has more. What comes after waits in
@@ -118,7 +118,7 @@ impl Tail {
         while self.ready.len() < BATCH_EVENTS && self.ready_bytes < BATCH_BYTES {
             let heard = match self.client.recv().now_or_never() {
                 Some(heard) => heard?,
-                // The runtime lets a task take so much at once, and then says that there is nothing.
+                // Tokio lets a task receive a limited number of messages at once, and then says that the channel is empty.
                 None if !has_budget_remaining() => {
                     yield_now().await;
                     continue;
