@@ -12,8 +12,9 @@ use schema::document_mode::DocumentMode;
 use schema::entity::Actor;
 use schema::id::{CommandId, JobId, LogId, NodeId};
 use schema::instant::Instant;
+use schema::labels::Labels;
 use schema::request::Request;
-use schema::target::{Labels, Selector, Target};
+use schema::target::{Selector, Target};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -22,10 +23,6 @@ const NODES: [u32; 3] = [100, 1_000, 10_000];
 
 fn node(number: u32) -> NodeId {
     format!("node-{number}").parse().expect("an id")
-}
-
-fn label(key: &str, value: String) -> Labels {
-    [(key.to_owned(), value)].into()
 }
 
 fn envelope(number: u128) -> RequestContext {
@@ -46,7 +43,7 @@ fn put(number: u32, round: u64) -> Command {
         media_type: "application/json".parse().expect("a media type"),
         content: Content::new(format!("{{\"round\": {round}}}").into_bytes()).expect("small content").into(),
         target: Target::Selector(Selector {
-            match_labels: label("host", number.to_string()),
+            match_labels: [("host".to_owned(), number.to_string())].into(),
             match_expressions: Vec::new(),
         }),
         priority: 0,
@@ -60,8 +57,7 @@ fn put(number: u32, round: u64) -> Command {
 fn fleet(nodes: u32) -> Configuration {
     let mut state = Configuration::default();
     for number in 0..nodes {
-        let mut labels = label("host", number.to_string());
-        labels.insert("site".into(), "lund".into());
+        let labels = Labels::from([("host", number.to_string()), ("site", "lund".to_owned())]);
         let commands = [Command::EnrolNode(EnrolNode { id: node(number), labels, keys: None }), put(number, 0)];
         let request = Request::of(commands);
         state = decide_request(&state, &envelope(number.into()), &request).expect("accepted").configuration;

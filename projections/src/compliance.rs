@@ -15,8 +15,8 @@ use schema::entity::{Entity, Kind};
 use schema::event::Event;
 use schema::id::{AssessmentId, AttestationId, ComponentId, ControlId};
 use schema::instant::Instant;
+use schema::labels::Labels;
 use schema::position::{Position, Version};
-use schema::target::Labels;
 
 use crate::selector_index::{self, Matcher, SelectorIndex};
 

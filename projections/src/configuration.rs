@@ -14,10 +14,10 @@ use schema::digest::Digest;
 use schema::entity::{Actor, Entity, Kind};
 use schema::id::{DocumentId, EventId, MarkId, NodeId, PrincipalName, ProposalId, RolloutId};
 use schema::instant::Instant;
+use schema::labels::Labels;
 use schema::path::DocumentPath;
 use schema::position::{Position, Version};
 use schema::report::ReportSummary;
-use schema::target::Labels;
 
 use crate::bundles::Bundles;
 use crate::compliance::Compliance;
@@ -57,7 +57,7 @@ pub struct Configuration {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// The labels as of its last `NodeEnrolled` or `NodeLabelled`.
-    pub labels: Arc<Labels>,
+    pub labels: Labels,
     /// How many events the node has had.
     pub version: Version,
     /// Whether the node was retired and not enrolled again.

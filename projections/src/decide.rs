@@ -23,11 +23,11 @@ use schema::change::{Change, DocumentPut, Labelled, NodeEnrolled, PrincipalCreat
 use schema::command::{Command, CreatePrincipal, PutDocument, RemoveDocument, Role};
 use schema::entity::Entity;
 use schema::id::{DocumentId, NodeId, PrincipalName};
+use schema::labels::Labels;
 use schema::limit::EVENT_DATA_BYTES_MAX;
 use schema::position::Version;
 use schema::report::ReportSummary;
 use schema::request::RequestItem;
-use schema::target::Labels;
 
 use self::checks::is_json;
 pub(crate) use self::checks::no_file_is_a_folder;
@@ -215,13 +215,13 @@ fn remove_document(state: &Configuration, remove: &RemoveDocument, now: bool) ->
 fn put_node(state: &Configuration, id: &NodeId, labels: &Labels) -> Result<Option<Change>, Refusal> {
     match state.nodes.contains_key(id) {
         true => label_node(state, id, labels),
-        false => Ok(Some(Change::NodeEnrolled(NodeEnrolled { labels: Arc::new(labels.clone()), keys: None }))),
+        false => Ok(Some(Change::NodeEnrolled(NodeEnrolled { labels: labels.clone(), keys: None }))),
     }
 }
 
 fn label_node(state: &Configuration, id: &NodeId, labels: &Labels) -> Result<Option<Change>, Refusal> {
-    let changes = *active(state, id)?.labels != *labels;
-    Ok(changes.then(|| Change::NodeLabelled(Labelled { labels: Arc::new(labels.clone()) })))
+    let changes = active(state, id)?.labels != *labels;
+    Ok(changes.then(|| Change::NodeLabelled(Labelled { labels: labels.clone() })))
 }
 
 /// The retirement is the last of the changes: it is what a person looks for as the cause of the empty record.

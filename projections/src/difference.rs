@@ -182,7 +182,7 @@ fn labels(now: &Configuration, wanted: &Configuration, scope: &DifferenceScope) 
         let entity = Entity::from(*id);
         scope.has(&entity) && !is_configured_alike(now, wanted, &entity)
     };
-    let labelled = |id: &NodeId| Command::LabelNode(id.clone(), (*wanted.nodes()[id].labels).clone());
+    let labelled = |id: &NodeId| Command::LabelNode(id.clone(), wanted.nodes()[id].labels.clone());
     now.nodes().keys().filter(differs).map(labelled).collect()
 }
 

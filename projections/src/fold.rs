@@ -18,10 +18,10 @@ use schema::change::{Change, DocumentPut, NodeEnrolled, PrincipalCreated};
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
 use schema::id::{DocumentId, NodeId, PrincipalName};
+use schema::labels::Labels;
 use schema::path::DocumentPath;
 use schema::position::Position;
 use schema::report::ReportSummary;
-use schema::target::Labels;
 
 use crate::configuration::{Configuration, Document, FormerDocument, Node, NotedReport, Principal};
 use crate::identities::NodeAccess;
@@ -198,10 +198,10 @@ impl Configuration {
         affected
     }
 
-    fn label_node(&mut self, id: &NodeId, event: &Event, labels: &Arc<Labels>, enrols: bool) -> AffectedNodes {
-        let (labels, version, labelled) = (Arc::clone(labels), event.version, event.position);
+    fn label_node(&mut self, id: &NodeId, event: &Event, labels: &Labels, enrols: bool) -> AffectedNodes {
+        let (labels, version, labelled) = (labels.clone(), event.version, event.position);
         let cause = event.cause();
-        if let Some(before) = self.nodes.get(id).filter(|node| !node.retired).map(|node| Arc::clone(&node.labels)) {
+        if let Some(before) = self.nodes.get(id).filter(|node| !node.retired).map(|node| node.labels.clone()) {
             self.relabel_releases(id, &before, &labels, event.position, event.at);
         }
         let Some(node) = self.nodes.get_mut(id) else {

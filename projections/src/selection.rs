@@ -8,7 +8,8 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use schema::id::{DocumentId, NodeId};
-use schema::target::{Labels, Target};
+use schema::labels::Labels;
+use schema::target::Target;
 
 use crate::configuration::{Configuration, Document, Node};
 use crate::rollouts::Rollout;

@@ -3,6 +3,8 @@
 //! It finds the nodes that a document may select, and the documents that may select a node, through a label that both name.
 //! Where several labels would do, the rarest is used. The index gives candidates; the selector itself decides.
 
+use core::borrow::Borrow;
+
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -11,7 +13,8 @@ use alloc::vec::Vec;
 use imbl::{OrdMap, OrdSet};
 use schema::compliance::Coverage;
 use schema::id::{ComponentId, NodeId};
-use schema::target::{Labels, Operator, Selector, Target};
+use schema::labels::Labels;
+use schema::target::{Operator, Selector, Target};
 
 /// A label as one text: key, U+0000, value. Neither contains U+0000. `Arc`, because an index that a snapshot shares is copied on
 /// write.
@@ -137,10 +140,10 @@ impl<S: Ord + Clone, T: Ord + Clone> SelectorIndex<S, T> {
 
     /// Replaces the labels of an item. Only labels that differ are written: most are the same.
     pub(crate) fn replace_labels(&mut self, bearer: &T, before: &Labels, labels: &Labels) {
-        for (key, value) in before.iter().filter(|(key, value)| labels.get(*key) != Some(*value)) {
+        for (key, value) in before.iter().filter(|(key, value)| labels.get(key) != Some(*value)) {
             remove(&mut self.bearers_by_pair, &pair(key, value), bearer);
         }
-        for (key, value) in labels.iter().filter(|(key, value)| before.get(*key) != Some(*value)) {
+        for (key, value) in labels.iter().filter(|(key, value)| before.get(key) != Some(*value)) {
             insert(&mut self.bearers_by_pair, &pair(key, value), bearer);
         }
     }
@@ -200,7 +203,7 @@ impl<S: Ord + Clone, T: Ord + Clone> SelectorIndex<S, T> {
 
 /// The sets of labels of which a matching node has at least one: one set for each equality that the selector asks for.
 fn alternatives(selector: &Selector) -> impl Iterator<Item = Vec<Pair>> {
-    let exact = pairs(&selector.match_labels).map(|pair| alloc::vec![pair]);
+    let exact = selector.match_labels.iter().map(|(key, value)| alloc::vec![pair(key, value)]);
     let among = selector.match_expressions.iter().filter(|requirement| requirement.operator == Operator::In);
     exact.chain(among.map(|requirement| requirement.values.iter().map(|value| pair(&requirement.key, value)).collect()))
 }
@@ -211,7 +214,7 @@ fn keys(selector: &Selector) -> impl Iterator<Item = &String> {
     exists.map(|requirement| &requirement.key)
 }
 
-fn pairs(labels: &Labels) -> impl Iterator<Item = Pair> {
+fn pairs<'a>(labels: &'a Labels) -> impl Iterator<Item = Pair> + use<'a> {
     labels.iter().map(|(key, value)| pair(key, value))
 }
 
@@ -219,7 +222,12 @@ fn pair(key: &str, value: &str) -> Pair {
     [key, "\0", value].concat().into()
 }
 
-fn count<K: Ord + Clone, T: Ord + Clone>(index: &OrdMap<K, OrdSet<T>>, key: &K) -> usize {
+fn count<K, Q, T>(index: &OrdMap<K, OrdSet<T>>, key: &Q) -> usize
+where
+    K: Ord + Clone + Borrow<Q>,
+    Q: Ord + ?Sized,
+    T: Ord + Clone,
+{
     index.get(key).map_or(0, OrdSet::len)
 }
 

@@ -10,8 +10,9 @@ use alloc::vec::Vec;
 use schema::answer::CommandWarning;
 use schema::command::{Command, ContentForm, PutDocument};
 use schema::id::{NodeId, ProposalId, RolloutId};
+use schema::labels::Labels;
 use schema::request::RequestItem;
-use schema::target::{Labels, Target};
+use schema::target::Target;
 
 use crate::configuration::Configuration;
 use crate::refusal::Refusal;
@@ -86,7 +87,7 @@ fn mismatch(put: &PutDocument) -> Option<Notice> {
 /// `label_node` replaces all labels: a sender who means to add one takes the others away.
 fn dropped(before: &Configuration, id: &NodeId, labels: &Labels) -> Option<Notice> {
     let node = before.nodes().get(id)?;
-    let lost: Vec<&String> = node.labels.keys().filter(|key| !labels.contains_key(*key)).collect();
+    let lost: Vec<&str> = node.labels.keys().filter(|key| !labels.contains_key(key)).collect();
     let keys = lost.iter().map(|key| key.chars().take(KEY_CHARS_MAX).collect());
     (!lost.is_empty()).then(|| {
         ("labels_dropped", format!("node {id} loses its labels {}: label_node replaces all of them", named(keys)))

@@ -8,8 +8,8 @@ use schema::desired::Cause;
 use schema::digest::Digest;
 use schema::event::Event;
 use schema::id::{DocumentId, NodeId, RolloutId};
+use schema::labels::Labels;
 use schema::position::Position;
-use schema::target::Labels;
 
 /// What the log says, kept without any index.
 #[derive(Clone, Default)]
@@ -22,7 +22,7 @@ pub(crate) struct Plain {
 
 #[derive(Clone, Default)]
 pub(crate) struct PlainNode {
-    pub(crate) labels: Arc<Labels>,
+    pub(crate) labels: Labels,
     pub(crate) retired: bool,
     pub(crate) retry: Position,
     pub(crate) cause: Option<Cause>,

@@ -11,7 +11,7 @@ use program::{diff, history, laws, rebuild, show, stats, verify, why};
 
 /// Events are allocated on some threads and freed on another. The system's allocator spends a third of an audit on that.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Verifies exports of a Headwater log, and shows what any node had to hold at any time, and why.
 ///

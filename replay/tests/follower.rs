@@ -12,9 +12,9 @@ use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::{CommandId, EventId, LogId, NodeId};
 use schema::instant::Instant;
+use schema::labels::Labels;
 use schema::position::{Position, Version};
 use schema::request::Request;
-use schema::target::Labels;
 
 fn log_id() -> LogId {
     "0197f3a0-0000-7000-8000-0000000000a1".parse().unwrap()
@@ -26,7 +26,7 @@ fn node(id: &str) -> NodeId {
 
 /// Five events: a request of three and one of two.
 fn log() -> Vec<Event> {
-    let site = |name: &str| Labels::from([("site".into(), name.into())]);
+    let site = |name: &str| Labels::from([("site", name)]);
     let requests = [
         vec![
             Command::EnrolNode(EnrolNode { id: node("n1"), labels: site("lund"), keys: None }),

@@ -15,9 +15,9 @@ use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::CommandId;
 use schema::instant::Instant;
+use schema::labels::Labels;
 use schema::position::Position;
 use schema::request::Request;
-use schema::target::Labels;
 
 fn enrol(node: &str) -> Command {
     Command::EnrolNode(EnrolNode { id: node.parse().unwrap(), labels: Labels::new(), keys: None })

@@ -15,9 +15,10 @@ use schema::document_mode::DocumentMode;
 use schema::entity::{Entity, Kind};
 use schema::event::Event;
 use schema::id::{DocumentId, NodeId};
+use schema::labels::Labels;
 use schema::position::Position;
 use schema::request::Request;
-use schema::target::{Labels, Target};
+use schema::target::Target;
 
 /// The paths that histories are about.
 const PATHS: [&str; 7] = ["a", "a/b", "a-b", "b", "c", "c/d/e", "never"];

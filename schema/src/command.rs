@@ -51,11 +51,12 @@ use crate::id::{
     PrincipalName, ProposalId, ProposalUuid, RolloutId,
 };
 use crate::invalid::InputError;
+use crate::labels::Labels;
 use crate::lease::LeaseToken;
 use crate::path::DocumentPath;
 use crate::report::ReportSummary;
 use crate::rollout::RolloutOpened;
-use crate::target::{Labels, Target};
+use crate::target::Target;
 
 commands! {
     /// Create a document or replace it, for all nodes that it is for, or for the nodes of a rollout.

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{AssessmentId, ComponentId, ControlId};
 use crate::invalid::InputError;
+use crate::labels::Labels;
 use crate::schedule::Schedule;
-use crate::target::{Labels, Requirement, Selector};
+use crate::target::{Requirement, Selector};
 
 /// Parameters and properties: text to text.
 pub type StringMap = BTreeMap<String, String>;

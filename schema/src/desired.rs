@@ -43,6 +43,22 @@ impl WireRecord for Desired {
     const NEWEST: u16 = 2;
 }
 
+/// Where a record stands: of all that a [`Desired`] says, what no format changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordPlace {
+    /// The format of the record.
+    pub v: u16,
+    /// The id of the log that the record follows from.
+    pub log_id: LogId,
+    /// The position of the event that the record follows from.
+    pub position: Position,
+}
+
+impl WireRecord for RecordPlace {
+    const WHAT: &'static str = Desired::WHAT;
+    const NEWEST: u16 = u16::MAX;
+}
+
 /// One file that a node must hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]

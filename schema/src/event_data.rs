@@ -1,7 +1,6 @@
 //! The data of events about the log, documents, nodes, join tokens and principals. That of all others stands with what it is about.
 
 use alloc::string::String;
-use alloc::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,10 +8,11 @@ use crate::command::{MediaType, Merge, Role};
 use crate::digest::Digest;
 use crate::document_mode::DocumentMode;
 use crate::id::{LogId, NodeId, ProposalId, RolloutId};
+use crate::labels::Labels;
 use crate::node_keys::{KeyBytes, NodeKeys};
 use crate::path::DocumentPath;
 use crate::position::Position;
-use crate::target::{Labels, Target};
+use crate::target::Target;
 
 /// The origin of a log that was recovered from another one. The other log's leaves up to `position` have this root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,8 +84,7 @@ pub struct NamedContent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeEnrolled {
     /// The labels, which replace all earlier ones.
-    #[serde(with = "crate::target::shared")]
-    pub labels: Arc<Labels>,
+    pub labels: Labels,
     /// The public keys of the node, which replace the earlier ones. An event that has this member is of the second format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<NodeKeys>,
@@ -126,8 +125,7 @@ pub struct JoinTokenUsed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Labelled {
     /// The labels, which replace all earlier ones.
-    #[serde(with = "crate::target::shared")]
-    pub labels: Arc<Labels>,
+    pub labels: Labels,
 }
 
 /// The role and the token of a principal from an event on.

@@ -23,6 +23,7 @@ pub mod document_mode;
 pub mod entity;
 pub mod id;
 pub mod instant;
+pub mod labels;
 pub mod limit;
 pub mod node_keys;
 pub mod object;

@@ -11,26 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::id::NodeId;
 use crate::invalid::InputError;
-
-/// Labels of a node, and what a selector asks of them.
-pub type Labels = BTreeMap<String, String>;
-
-/// Labels that are shared, read and written as they would be alone.
-pub(crate) mod shared {
-    use alloc::sync::Arc;
-
-    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
-
-    use super::Labels;
-
-    pub(crate) fn serialize<S: Serializer>(labels: &Arc<Labels>, serializer: S) -> Result<S::Ok, S::Error> {
-        labels.as_ref().serialize(serializer)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Labels>, D::Error> {
-        Labels::deserialize(deserializer).map(Arc::new)
-    }
-}
+use crate::labels::Labels;
 
 /// The nodes that a document is for. Never empty: a document for nobody is refused while being read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,8 +45,8 @@ impl Target {
 #[serde(deny_unknown_fields)]
 pub struct Selector {
     /// Labels that must be there with these values.
-    #[serde(default, skip_serializing_if = "Labels::is_empty")]
-    pub match_labels: Labels,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub match_labels: BTreeMap<String, String>,
     /// Requirements that are more than equality.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub match_expressions: Vec<Requirement>,
@@ -75,7 +56,7 @@ impl Selector {
     /// Whether `labels` meet every requirement.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
-        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value.as_str()))
             && self.match_expressions.iter().all(|requirement| requirement.matches(labels))
     }
 }
@@ -168,7 +149,7 @@ struct TargetForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nodes: Option<BTreeSet<NodeId>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    match_labels: Option<Labels>,
+    match_labels: Option<BTreeMap<String, String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     match_expressions: Option<Vec<Requirement>>,
 }
@@ -256,7 +237,7 @@ mod tests {
 
     #[test]
     fn operators_mean_what_kubernetes_means() {
-        let labels: Labels = [("k".to_string(), "x".to_string())].into();
+        let labels = Labels::from([("k", "x")]);
         let none = Labels::new();
         let holds = |operator, values: &[&str], labels: &Labels| {
             let values = values.iter().map(|value| value.to_string()).collect();

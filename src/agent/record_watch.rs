@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
 use program::backoff::Backoff;
 use schema::address::{Bucket, Prefix};
-use schema::desired::Desired;
+use schema::desired::RecordPlace;
 use schema::id::NodeId;
 use schema::seal::SignedRecord;
 use schema::wire::WireRecord as _;
@@ -196,8 +196,8 @@ impl Watcher {
 fn stands_before(found: &NewestRecord, known: &NewestRecord) -> bool {
     let place = |record: &NewestRecord| {
         let NewestRecord::Record(bytes) = record else { return None };
-        let desired = Desired::read(&SignedRecord::read(bytes).ok()?.body).ok()?;
-        Some((desired.log_id, desired.position))
+        let place = RecordPlace::read(&SignedRecord::read(bytes).ok()?.body).ok()?;
+        Some((place.log_id, place.position))
     };
     let (Some(found), Some(known)) = (place(found), place(known)) else { return false };
     found.0 == known.0 && found.1 < known.1

@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 use schema::convergence::ConvergenceState;
 use schema::id::NodeId;
 use schema::instant::Instant;
+use schema::labels::Labels;
 use schema::position::Position;
-use schema::target::Labels;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

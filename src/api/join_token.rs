@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use schema::id::{JoinTokenId, NodeId};
 use schema::instant::Instant;
+use schema::labels::Labels;
 use schema::node_keys::KeyBytes;
 use schema::position::{Position, Version};
-use schema::target::Labels;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -7,10 +7,10 @@ use schema::convergence::ConvergenceState;
 use schema::desired::{Cause, Entry};
 use schema::id::{BundleId, NodeId};
 use schema::instant::Instant;
+use schema::labels::Labels;
 use schema::node_keys::NodeKeys;
 use schema::position::{Position, Version};
 use schema::report::{RecordRef, ReportSummary, Reported};
-use schema::target::Labels;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

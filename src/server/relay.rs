@@ -287,6 +287,7 @@ impl Relay {
             Trigger::InspectionDue => self.inspect().await,
             Trigger::SignatureDue => self.sign_checkpoint().await,
             Trigger::StreamRepairDue => Ok(self.publisher.repair_stream(self.follower.position()).await?),
+            Trigger::Resigned(records) => Ok(self.publisher.set_resigned(records).await?),
             Trigger::SweepDue => Ok(self.publisher.sweep_objects().await?),
             Trigger::FollowerWanted(request) => {
                 // The check that asked may have ended meanwhile.

@@ -165,8 +165,8 @@ mod tests {
     use projections::request::decide_request;
     use schema::command::{Command, EnrolNode};
     use schema::entity::Actor;
+    use schema::labels::Labels;
     use schema::request::Request;
-    use schema::target::Labels;
 
     use super::*;
 
@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn enrol(id: &str, site: &str) -> Command {
-        let labels = Labels::from([("site".into(), site.into())]);
+        let labels = Labels::from([("site", site)]);
         Command::EnrolNode(EnrolNode { id: id.parse().expect("an id"), labels, keys: None })
     }
 

@@ -8,8 +8,8 @@ use schema::change::{Change, JoinTokenCreated, JoinTokenUsed, NodeEnrolled, Node
 use schema::command::{CreateJoinToken, EnrolNode, JoinNode, SetNodeKeys};
 use schema::entity::Entity;
 use schema::id::{JoinTokenId, LogId, NodeId};
+use schema::labels::Labels;
 use schema::node_keys::NodeKeys;
-use schema::target::Labels;
 
 use super::context::DecisionContext;
 use super::nodes::{active, node};
@@ -21,14 +21,14 @@ pub(super) fn enrol_node(state: &Configuration, enrol: &EnrolNode) -> Result<Opt
     let EnrolNode { id, labels, keys } = enrol;
     match state.nodes.get(id) {
         Some(node) if !node.retired => {
-            let is_same = *node.labels == *labels && keys.is_none_or(|keys| node.access.keys.as_deref() == Some(&keys));
+            let is_same = node.labels == *labels && keys.is_none_or(|keys| node.access.keys.as_deref() == Some(&keys));
             return if is_same { Ok(None) } else { Err(Refusal::AlreadyEnrolled(id.clone())) };
         }
         Some(node) if node.access.is_barred() && keys.is_none() => return Err(Refusal::Barred(id.clone())),
         _ => {}
     }
     keys.map_or(Ok(()), |keys| are_free(state, id, &keys))?;
-    Ok(Some(Change::NodeEnrolled(NodeEnrolled { labels: Arc::new(labels.clone()), keys: *keys })))
+    Ok(Some(Change::NodeEnrolled(NodeEnrolled { labels: labels.clone(), keys: *keys })))
 }
 
 pub(super) fn set_keys(state: &Configuration, set: &SetNodeKeys) -> Result<Option<Change>, Refusal> {
@@ -116,7 +116,7 @@ pub(super) fn close_bus(
 }
 
 fn enrolled(labels: &Labels, keys: &NodeKeys) -> Change {
-    Change::NodeEnrolled(NodeEnrolled { labels: Arc::new(labels.clone()), keys: Some(*keys) })
+    Change::NodeEnrolled(NodeEnrolled { labels: labels.clone(), keys: Some(*keys) })
 }
 
 fn token<'a>(state: &'a Configuration, id: &JoinTokenId) -> Result<&'a JoinToken, Refusal> {

@@ -1,6 +1,5 @@
 //! Nodes that a command names or selects.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use schema::change::{Change, Labelled};
@@ -32,7 +31,7 @@ pub(super) fn relabel(state: &Configuration, relabel: &RelabelNodes) -> Result<V
         named.iter().try_for_each(|id| is_active_target(state, id))?;
     }
     let changes = state.selected(&relabel.target).filter_map(|id| {
-        let labels = Arc::new(relabel.relabelled(&state.nodes.get(id)?.labels)?);
+        let labels = relabel.relabelled(&state.nodes.get(id)?.labels)?;
         Some((id.into(), Change::NodeLabelled(Labelled { labels })))
     });
     // One more than a request may have, so that it is refused and little is made for it before.

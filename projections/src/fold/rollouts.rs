@@ -8,9 +8,9 @@ use schema::entity::{Actor, Entity};
 use schema::event::Event;
 use schema::id::{DocumentId, NodeId, RolloutId};
 use schema::instant::Instant;
+use schema::labels::Labels;
 use schema::position::{Position, Version};
 use schema::rollout::{NodeDigest, NodesReleased, RolloutOpened, StageOpened};
-use schema::target::Labels;
 
 use super::AffectedNodes;
 use super::release_verdict::{is_unwell, judged};

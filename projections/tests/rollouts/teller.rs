@@ -12,10 +12,11 @@ use schema::entity::Entity;
 use schema::event::Event;
 use schema::id::{NodeId, RolloutId};
 use schema::instant::Instant;
+use schema::labels::Labels;
 use schema::position::Position;
 use schema::report::ReportSummary;
 use schema::rollout::{NodeDigest, OutcomeCounts, REST, RolloutOpened, StageGate};
-use schema::target::{Labels, Target};
+use schema::target::Target;
 
 use crate::plain_fleet::Plain;
 
@@ -228,7 +229,7 @@ impl Teller {
 
     /// Other labels, by which other changes are for a node, put it in flight again.
     fn relabel(&mut self, state: &Configuration, node: &NodeId, before: &Labels, event: &Event) {
-        let now = Arc::clone(&self.state.nodes()[node].labels);
+        let now = self.state.nodes()[node].labels.clone();
         for (id, told) in &mut self.rollouts {
             let Some(released) = told.nodes.get_mut(node) else { continue };
             let targets = state.rollouts().staged().iter().filter(|(_, staged)| staged.rollout == *id);

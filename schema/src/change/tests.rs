@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::digest::Digest;
-use crate::target::Labels;
+use crate::labels::Labels;
 
 /// A type that was reshaped twice and then got a member that may be absent.
 const RESHAPED: &[EventFormat] = &[
@@ -76,5 +76,5 @@ fn a_report_is_written_in_the_oldest_format_that_can_say_it() {
 #[test]
 fn members_that_a_later_writer_adds_are_passed_over() {
     let read = Change::read("NodeEnrolled", 1, r#"{"labels":{},"rack":7}"#);
-    assert_eq!(read, Ok(Change::NodeEnrolled(NodeEnrolled { labels: Arc::default(), keys: None })));
+    assert_eq!(read, Ok(Change::NodeEnrolled(NodeEnrolled { labels: Labels::new(), keys: None })));
 }

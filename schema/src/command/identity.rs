@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 use super::form::strict;
 use crate::id::{JoinTokenId, LogId, NodeId};
 use crate::invalid::InputError;
+use crate::labels::Labels;
 use crate::limit::{JOIN_TOKEN_S_DEFAULT, JOIN_TOKEN_S_MAX, JOIN_TOKEN_S_MIN, JOIN_TOKEN_USES_MAX};
 use crate::node_keys::{KeyBytes, NodeKeys};
-use crate::target::Labels;
 
 /// The fields of `enrol_node`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 use super::form::strict;
 use crate::id::NodeId;
 use crate::invalid::InputError;
+use crate::labels::Labels;
 use crate::limit::RELABEL_BYTES_MAX;
-use crate::target::{Labels, Target};
+use crate::target::Target;
 
 /// The fields of `label_node`.
 #[derive(Serialize, Deserialize)]
@@ -54,7 +55,7 @@ impl RelabelNodes {
             let detail = format!("the labels to set have at most {RELABEL_BYTES_MAX} bytes together, these {bytes}");
             return Err(InputError::new("too_large", detail).at("set"));
         }
-        match relabel.unset.iter().find(|key| relabel.set.contains_key(*key)) {
+        match relabel.unset.iter().find(|key| relabel.set.contains_key(key)) {
             Some(key) => Err(InputError::new("invalid_value", format!("label `{key}` is set as well")).at("unset")),
             None => Ok(command(relabel)),
         }
@@ -68,6 +69,6 @@ impl RelabelNodes {
             return None;
         }
         let kept = labels.iter().filter(|(key, _)| !self.unset.contains(*key));
-        Some(kept.chain(&self.set).map(|(key, value)| (key.clone(), value.clone())).collect())
+        Some(kept.chain(self.set.iter()).collect())
     }
 }

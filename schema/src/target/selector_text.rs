@@ -165,7 +165,7 @@ fn unexpected(expected: &str, found: Token<'_>) -> InputError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::Labels;
+    use crate::labels::Labels;
     use serde_json::json;
 
     #[test]

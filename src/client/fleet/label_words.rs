@@ -1,9 +1,8 @@
 //! The words of `headwater label nodes`: ids of nodes, `KEY=VALUE`, and `KEY-`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schema::id::NodeId;
-use schema::target::Labels;
 
 use crate::entity_name::parse_node;
 
@@ -11,7 +10,7 @@ use crate::entity_name::parse_node;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct LabelWords {
     pub(super) nodes: BTreeSet<NodeId>,
-    pub(super) set: Labels,
+    pub(super) set: BTreeMap<String, String>,
     pub(super) unset: BTreeSet<String>,
 }
 

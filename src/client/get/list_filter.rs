@@ -1,6 +1,7 @@
 //! Which items of a list are shown, where the server has no filter of its own.
 
-use schema::target::{Labels, Selector};
+use schema::labels::Labels;
+use schema::target::Selector;
 use serde_json::Value;
 
 use super::natural_order;

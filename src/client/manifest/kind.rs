@@ -10,9 +10,10 @@ use schema::command::{MediaType, Merge};
 use schema::compliance::{Provider, SubjectSelector};
 use schema::id::{AssessmentId, ComponentId, ControlId, Id};
 use schema::invalid::InputError;
+use schema::labels::Labels;
 use schema::path::DocumentPath;
 use schema::schedule::Schedule;
-use schema::target::{Labels, Selector, Target};
+use schema::target::{Selector, Target};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 

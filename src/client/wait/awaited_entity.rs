@@ -2,7 +2,7 @@
 
 use api::node::StatusReason;
 use schema::id::Id;
-use schema::target::Labels;
+use schema::labels::Labels;
 use schema::terminal;
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::node::StatusReason;
 use api::path::IMPACT;
 use schema::id::{AssessmentId, AttestationId, ControlId, Id};
-use schema::target::{Labels, Selector};
+use schema::labels::Labels;
+use schema::target::Selector;
 use serde::Deserialize;
 
 use super::awaited_entity::{AwaitedEntity, NodeStatusRow};

@@ -11,7 +11,8 @@ use client::manifest::fault::ManifestFault;
 use client::manifest::kind::ManifestKind;
 use client::manifest::reader;
 use schema::id::NodeId;
-use schema::target::{Labels, Target};
+use schema::labels::Labels;
+use schema::target::Target;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -179,7 +180,7 @@ mod tests {
     fn a_higher_layer_wins_and_nodes_of_other_labels_have_other_files() {
         let fleet = examples();
         let files = |node: &str, instrument: &str, site: &str| {
-            let labels = [("instrument", instrument), ("site", site)].map(|(key, value)| (key.into(), value.into()));
+            let labels = [("instrument", instrument), ("site", site)];
             fleet.files_of(&node.parse().unwrap(), &labels.into())
         };
         let (one, six) = (files("node-1", "loki", "lund"), files("node-6", "loki", "copenhagen"));

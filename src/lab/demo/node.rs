@@ -9,8 +9,8 @@ use client::api_client::ApiClient;
 use client::error::Error;
 use schema::id::NodeId;
 use schema::instant::Instant;
+use schema::labels::Labels;
 use schema::report::{AttemptState, RecordRef, Reported};
-use schema::target::Labels;
 
 use super::fleet::Files;
 

@@ -43,7 +43,7 @@ pub(super) fn row(screen: &Screen, node: &DemoNode, since: StepStart) -> String 
         |record_ref: schema::report::RecordRef| format!("  {}", &record_ref.digest.to_string()[..DIGEST_DIGITS]);
     let row = cells([
         node.id.to_string(),
-        terminal::line(node.labels.get("instrument").map_or("", String::as_str)),
+        terminal::line(node.labels.get("instrument").unwrap_or_default()),
         terminal::line(node.state),
         node.desired.position.to_string(),
         digest(node.desired),

@@ -1,15 +1,14 @@
 //! The fleet at one moment, row by row: how it is shown as a table, and what differs from an earlier moment.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use api::fleet_table::{FleetChange, FleetRow, FleetTable};
 use api::node::StatusReason;
 use schema::convergence::ConvergenceState;
 use schema::id::NodeId;
 use schema::instant::Instant;
+use schema::labels::Labels;
 use schema::position::Position;
-use schema::target::Labels;
 
 /// A silence is measured anew each time, to the millisecond; what differs by less began at the same moment.
 const SAME_SILENCE_MICROS: u64 = 1_000_000;
@@ -20,7 +19,7 @@ pub(super) struct NodeRow {
     pub(super) id: NodeId,
     pub(super) retired: bool,
     pub(super) state: ConvergenceState,
-    pub(super) labels: Arc<Labels>,
+    pub(super) labels: Labels,
     pub(super) desired: Position,
     pub(super) running: Position,
     pub(super) silent_since: Option<Instant>,
@@ -50,7 +49,7 @@ impl NodeRow {
             id: self.id.clone(),
             retired: self.retired,
             state: self.state,
-            labels: (*self.labels).clone(),
+            labels: self.labels.clone(),
             desired: self.desired,
             running: self.running,
             silent_since: self.silent_since,
@@ -89,7 +88,7 @@ impl FleetRows {
         for (index, row) in (0..).zip(&self.rows) {
             let next = index_of(table.label_sets.len());
             table.labels.push(*sets.entry(&row.labels).or_insert_with(|| {
-                table.label_sets.push((*row.labels).clone());
+                table.label_sets.push(row.labels.clone());
                 next
             }));
             if row.retired {
@@ -148,7 +147,7 @@ mod tests {
             id: id.parse().expect("an id"),
             retired: false,
             state,
-            labels: Arc::default(),
+            labels: Labels::new(),
             desired: 3.into(),
             running: 3.into(),
             silent_since: None,
@@ -162,7 +161,7 @@ mod tests {
 
     #[test]
     fn columns_have_what_the_rows_have_and_equal_labels_once() {
-        let lund = || Arc::new(Labels::from([("site".to_owned(), "lund".to_owned())]));
+        let lund = || Labels::from([("site", "lund")]);
         let reason = StatusReason { code: "drift".into(), detail: "files/a".into() };
         let since = Instant::from_unix_micros(5);
         let rows = vec![

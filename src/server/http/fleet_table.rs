@@ -7,8 +7,8 @@ use api::fleet_table::{FleetChange, FleetTable, TABLE_DETAIL_BYTES_MAX};
 use api::media_type::EVENT_STREAM;
 use api::query::AT;
 use program::tasks::run_blocking;
+use schema::labels::Labels;
 use schema::limit::ID_CHARS_MAX;
-use schema::target::Labels;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::json;
 use serde_json::value::to_raw_value;
@@ -63,5 +63,5 @@ pub(super) async fn show(
 
 /// Bytes of sets of labels in an answer, where each byte of a text may be escaped.
 fn labels_bytes(sets: &[Labels]) -> usize {
-    sets.iter().flatten().map(|(key, value)| 2 * (key.len() + value.len()) + 6).sum()
+    sets.iter().flat_map(Labels::iter).map(|(key, value)| 2 * (key.len() + value.len()) + 6).sum()
 }

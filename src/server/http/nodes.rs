@@ -43,7 +43,7 @@ fn list_page(
     let rows = state.nodes().range(page.keys::<NodeId>()).filter(|(id, _)| filter.fits(state.bundles(), *id));
     page.list(rows, |id, node| NodeSummary {
         id: (*id).clone(),
-        labels: (*node.labels).clone(),
+        labels: node.labels.clone(),
         retired: node.retired,
         access: access(node),
         bundle: state.bundles().owner(&(*id).into()).cloned(),
@@ -75,7 +75,7 @@ pub(super) async fn one(
     let heard = if snapshot.is_past { None } else { app.reports().heard(&id) };
     let detail = NodeDetail {
         id: id.clone(),
-        labels: (*node.labels).clone(),
+        labels: node.labels.clone(),
         retired: node.retired,
         access: access(node),
         keys: node.access.keys.as_deref().copied(),

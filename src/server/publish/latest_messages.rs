@@ -6,12 +6,13 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::stream::Stream;
 use bytes::Bytes;
 use futures::StreamExt as _;
+use tokio::time::timeout;
 
 use super::Error;
 
 /// Messages that one request to the consumer asks for.
-const PAGE_MESSAGES: usize = 500;
-/// How long NATS may take for a page.
+const PAGE_MESSAGES: usize = 1_000;
+/// How long NATS may take for a page, and for its next message.
 const PAGE_WITHIN: Duration = Duration::from_secs(10);
 /// NATS deletes a consumer that a broken connection left behind after this time.
 const CONSUMER_IDLE: Duration = Duration::from_secs(30);
@@ -38,23 +39,24 @@ pub(crate) async fn of(stream: &Stream, filter: &str) -> Result<Vec<LatestMessag
     let consumer = stream.create_consumer(config).await.map_err(|error| failed(&error))?;
     let mut left = consumer.cached_info().num_pending;
     let mut found = Vec::new();
+    // The next page is asked for while half of the one before it is still to come.
+    let pages = consumer.stream().max_messages_per_batch(PAGE_MESSAGES).expires(PAGE_WITHIN).messages().await;
+    let mut pages = pages.map_err(|error| failed(&error))?;
     while left > 0 {
-        let page = consumer.fetch().max_messages(PAGE_MESSAGES).expires(PAGE_WITHIN).messages().await;
-        let mut page = page.map_err(|error| failed(&error))?;
-        let before = found.len();
-        while let Some(message) = page.next().await {
-            let message = message.map_err(|error| failed(&error))?;
-            let info = message.info().map_err(|error| failed(&error))?;
-            left = info.pending;
-            let sequence = info.stream_sequence;
-            let deleted = message.headers.as_ref().is_some_and(|headers| headers.get("KV-Operation").is_some());
-            let (subject, payload) = (message.subject.to_string(), message.payload.clone());
-            found.push(LatestMessage { subject, sequence, payload, deleted });
+        let next = timeout(PAGE_WITHIN, pages.next()).await.map_err(|_| failed(&"NATS sent no more of it"))?;
+        let message = next.ok_or_else(|| failed(&"it ended early"))?.map_err(|error| failed(&error))?;
+        let info = message.info().map_err(|error| failed(&error))?;
+        left = info.pending;
+        // What was on its way when a connection broke is not sent again.
+        if info.consumer_sequence != found.len() as u64 + 1 {
+            return Err(failed(&"messages were lost on the way"));
         }
-        if found.len() == before && left > 0 {
-            return Err(failed(&"it ended early"));
-        }
+        let sequence = info.stream_sequence;
+        let deleted = message.headers.as_ref().is_some_and(|headers| headers.get("KV-Operation").is_some());
+        let (subject, payload) = (message.subject.to_string(), message.payload.clone());
+        found.push(LatestMessage { subject, sequence, payload, deleted });
     }
+    drop(pages);
     // If this fails, NATS deletes the consumer when it has been idle.
     let _ = stream.delete_consumer(&consumer.cached_info().name).await;
     Ok(found)

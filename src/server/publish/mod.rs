@@ -8,10 +8,12 @@
 //! - [`streams`]: the settings of all streams and buckets. [`ownership`]: which log a prefix belongs to, and that log's public key.
 //! - [`signing_key`]: the file of the key. [`source`]: what publishing needs of the log. [`nats_clock`]: the time by NATS.
 //! - [`foreign_writes`]: notices writes to the bucket of records. [`recovery_scan`]: what NATS holds that the log may have lost.
-//! - `latest_messages`: the last message of each subject of a stream.
+//! - [`signature_check`]: whether the records that were there already are signed right. `latest_messages`: the last message of each subject
+//!   of a stream.
 //!
 //! What always holds: a record is published after every blob that it points at, and the last sequence of the event stream says that
-//! everything before it is public. Absent on purpose: LSNs, SQL, and any state that could not be read back from NATS.
+//! everything before it is public. A record that somebody else put there with a wrong signature and the right body may stand until its signature
+//! is checked; its node refuses it. Absent on purpose: LSNs, SQL, and any state that could not be read back from NATS.
 
 pub mod blobs;
 pub mod checkpoint_bucket;
@@ -26,6 +28,7 @@ pub mod rebuild;
 pub mod records;
 mod records_under_way;
 pub mod recovery_scan;
+pub mod signature_check;
 pub mod signing_key;
 pub mod source;
 pub mod stream_comparison;

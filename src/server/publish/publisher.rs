@@ -26,6 +26,7 @@ use super::event_stream::EventStreamWriter;
 use super::ownership::PublicKeys;
 use super::records::Records;
 use super::records_under_way::RecordsUnderWay;
+use super::signature_check::HeldRecord;
 pub use super::source::PublishSource;
 use super::stream_comparison::StreamExcess;
 use super::{Error, streams};
@@ -114,7 +115,8 @@ impl Publisher {
         self.events.last()
     }
 
-    /// Reads back what is in NATS, and brings it to where the log is: blobs, then records, then events.
+    /// Reads back what is in NATS, and brings it to where the log is: blobs, then records, then events. The signatures of records that
+    /// have the right body already are checked afterwards: see [`Publisher::resigned`].
     ///
     /// # Errors
     /// If NATS or the log does not answer, or NATS is ahead of the log.
@@ -137,8 +139,9 @@ impl Publisher {
             let desired = self.prepare(state, nodes, &mut false).await?;
             self.records.set(&mut under_way, desired, Some(&held)).await?;
         }
-        let written = self.records.finish(under_way, Some(&held)).await?;
+        let written = self.records.finish(under_way).await?;
         self.records.sweep(&held, |node| state.nodes().contains_key(node)).await?;
+        self.records.start_signature_check();
         self.blobs.note_unneeded(&self.plain);
         failpoints::REPAIR_RECORDS.reached();
         let from = self.events.last();
@@ -168,7 +171,7 @@ impl Publisher {
             failpoints::PUBLISH_BLOBS.reached();
             self.records.set(&mut under_way, desired, None).await?;
         }
-        self.records.finish(under_way, None).await?;
+        self.records.finish(under_way).await?;
         failpoints::PUBLISH_RECORDS.reached();
         if has_changed {
             self.blobs.note_unneeded(&self.plain);
@@ -256,6 +259,20 @@ impl Publisher {
         // Between two steps the write-ahead log gets at least as much time, and its heartbeat is written.
         self.next_sweep = Instant::now() + since.elapsed().max(SWEEP_PAUSE_MIN);
         Ok(())
+    }
+
+    /// Waits for records that stand in NATS with the right body and a wrong signature, and gives them with the right one, for
+    /// [`Publisher::set_resigned`]. For ever once the signature of every record was checked.
+    pub async fn resigned(&self) -> Vec<HeldRecord> {
+        self.records.resigned().await
+    }
+
+    /// Sets records whose signature was wrong.
+    ///
+    /// # Errors
+    /// If NATS does not answer, or somebody else wrote; [`Publisher::repair`] comes next.
+    pub async fn set_resigned(&mut self, records: Vec<HeldRecord>) -> Result<(), Error> {
+        self.records.set_resigned(records).await
     }
 
     fn repair_stream_later(&self, excess: StreamExcess, stray: &StrayError) -> StreamRepair {

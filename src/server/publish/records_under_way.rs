@@ -33,6 +33,19 @@ struct SigningGroup {
     size: usize,
 }
 
+/// The record of a node before it is signed.
+#[derive(Debug)]
+pub(super) struct RecordBody {
+    pub(super) node: NodeId,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl RecordBody {
+    pub(super) fn of(desired: Desired) -> Self {
+        Self { bytes: desired.write(), node: desired.node }
+    }
+}
+
 /// The record of a node as it is published.
 #[derive(Debug)]
 pub(super) struct SignedBytes {
@@ -71,13 +84,11 @@ impl UnderWayLimit {
 
 impl RecordsUnderWay {
     /// Begins to sign records. Gives few of them right away.
-    pub(super) fn sign(&mut self, key: &SecretKey, records: Vec<Desired>) -> Option<Vec<SignedBytes>> {
-        let bodies = records.into_iter().map(|desired| (desired.write(), desired.node));
-        let bodies: Vec<(Vec<u8>, NodeId)> = bodies.collect();
+    pub(super) fn sign(&mut self, key: &SecretKey, bodies: Vec<RecordBody>) -> Option<Vec<SignedBytes>> {
         if bodies.len() <= SIGNED_HERE_MAX {
             return Some(sign(key, bodies));
         }
-        let (key, size) = (key.clone(), bodies.iter().map(|(body, _)| body.len()).sum());
+        let (key, size) = (key.clone(), bodies.iter().map(|body| body.bytes.len()).sum());
         self.bytes += size;
         self.signing.push_back(SigningGroup { signed: spawn_blocking(move || sign(&key, bodies)), size });
         None
@@ -118,7 +129,7 @@ impl RecordsUnderWay {
     }
 }
 
-fn sign(key: &SecretKey, bodies: Vec<(Vec<u8>, NodeId)>) -> Vec<SignedBytes> {
-    let signed = |(body, node)| SignedBytes { node, bytes: key.seal(body).write().into() };
+fn sign(key: &SecretKey, bodies: Vec<RecordBody>) -> Vec<SignedBytes> {
+    let signed = |RecordBody { node, bytes }| SignedBytes { node, bytes: key.seal(bytes).write().into() };
     bodies.into_iter().map(signed).collect()
 }

@@ -16,6 +16,7 @@ use wal::tail::{Batch, Receipt, Tail};
 
 use crate::publish::foreign_writes::RecordWrite;
 use crate::publish::publisher::Publisher;
+use crate::publish::signature_check::HeldRecord;
 
 use super::log_check::{FollowerRequest, LogCheck};
 
@@ -48,6 +49,8 @@ pub(super) enum Trigger {
     SignatureDue,
     /// The event stream, to which somebody else wrote, can be repaired a step further.
     StreamRepairDue,
+    /// Records were in NATS before with a wrong signature; here they have the right one.
+    Resigned(Vec<HeldRecord>),
     /// Objects that hold content in plain are needed by nobody.
     SweepDue,
     /// The check of the log asks what the relay has folded.
@@ -85,6 +88,7 @@ impl Session {
             _ = self.signature.tick() => Trigger::SignatureDue,
             () = signature_wanted.notified() => Trigger::SignatureDue,
             () = publisher.stream_repair_due() => Trigger::StreamRepairDue,
+            records = publisher.resigned() => Trigger::Resigned(records),
             () = publisher.sweep_due() => Trigger::SweepDue,
             Some(request) = self.follower_requests.recv() => Trigger::FollowerWanted(request),
             found = &mut self.check => Trigger::DifferenceFound(resume_panic(found)),

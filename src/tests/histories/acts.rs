@@ -14,9 +14,10 @@ use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::{CommandId, JobId, LogId, NodeId};
 use schema::instant::Instant;
+use schema::labels::Labels;
 use schema::lease::LeasedJob;
 use schema::request::Request;
-use schema::target::{Labels, Selector};
+use schema::target::Selector;
 
 /// What somebody does.
 #[derive(Clone, Debug)]
@@ -51,12 +52,13 @@ pub fn id(kind: &'static str, count: u32) -> impl Strategy<Value = String> {
 
 /// No label or one.
 fn some_label() -> impl Strategy<Value = Labels> {
-    let label = |(key, value): (&str, &str)| -> Labels { [(key.into(), value.into())].into() };
+    let label = |pair: (&str, &str)| Labels::from([pair]);
     prop_oneof![Just(Labels::new()), (select(vec!["a", "b"]), select(vec!["0", "1"])).prop_map(label),]
 }
 
 pub fn selector() -> impl Strategy<Value = Selector> {
-    some_label().prop_map(|match_labels| Selector { match_labels, match_expressions: Vec::new() })
+    let equal = |labels: Labels| labels.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    some_label().prop_map(move |labels| Selector { match_labels: equal(labels), match_expressions: Vec::new() })
 }
 
 pub fn define() -> impl Strategy<Value = Command> {

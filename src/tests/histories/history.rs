@@ -18,6 +18,7 @@ use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::{CommandId, LogId, NodeId, ProposalId, ProposalUuid, RolloutId};
 use schema::instant::Instant;
+use schema::labels::Labels;
 use schema::position::Position;
 use schema::proposal::ProposalBase;
 use schema::report::{RecordRef, ReportSummary};
@@ -25,7 +26,7 @@ use schema::request::{Request, RequestItem};
 use schema::rollout::{
     AbsenceLimit, FailureAction, FailureLimit, REST, RolloutOpened, RolloutStage, StageGate, StageQuota,
 };
-use schema::target::{Labels, Operator, Requirement, Selector, Target};
+use schema::target::{Operator, Requirement, Selector, Target};
 use uuid::Uuid;
 
 use crate::planned;
@@ -270,7 +271,7 @@ pub fn policy() -> impl Strategy<Value = RolloutOpened> {
 /// A target of any kind.
 pub fn target() -> impl Strategy<Value = Target> {
     let nodes = btree_set(id("n", 6).prop_map(|id| id.parse().unwrap()), 1..4);
-    let selector = (labels(), vec(requirement(), 0..3))
+    let selector = (btree_map(key(), value(), 0..3), vec(requirement(), 0..3))
         .prop_filter("a selector has a requirement", |(labels, expressions)| {
             !(labels.is_empty() && expressions.is_empty())
         })
@@ -288,7 +289,7 @@ fn requirement() -> impl Strategy<Value = Requirement> {
 
 /// Labels of a node. The keys are prefixes of one another, so that an index by text can be caught mixing them up.
 pub fn labels() -> impl Strategy<Value = Labels> {
-    btree_map(key(), value(), 0..3)
+    btree_map(key(), value(), 0..3).prop_map(Labels::from_iter)
 }
 
 fn key() -> impl Strategy<Value = String> {

@@ -144,6 +144,47 @@ async fn a_record_that_somebody_else_wrote_is_put_right_at_once() {
 }
 
 #[tokio::test]
+async fn a_record_with_its_own_body_and_a_wrong_signature_is_set_again() {
+    let (desk, open) = filled().await;
+    let (relay, jetstream) = following(&desk, &open).await;
+    becomes_level(&desk, &jetstream, "the start").await;
+    let subject = Prefix::default().bucket_subject(Bucket::Desired, "a");
+    let right = desk.key.seal(record(&desk, &jetstream, "a").await.unwrap().write());
+    let wrong = SignedRecord { sig: [7; 64], ..right.clone() }.write();
+    let stands = async |expected: &[u8], after: &str| {
+        let stream = jetstream.get_stream(Prefix::default().bucket_stream(Bucket::Desired)).await.unwrap();
+        eventually(&format!("the record is as it was, {after}"), SEEN_WITHIN, async || {
+            let found = stream.get_last_raw_message_by_subject(&subject).await.unwrap();
+            if found.payload == expected { Ok(found.sequence) } else { Err(format!("revision {}", found.sequence)) }
+        })
+        .await
+    };
+    jetstream.publish(subject.clone(), wrong.clone().into()).await.unwrap().await.unwrap();
+    stands(&right.write(), "beside the relay").await;
+
+    // The same while no relay looks.
+    relay.stop().await;
+    let sent = jetstream.publish(subject.clone(), wrong.into()).await.unwrap().await.unwrap();
+    let (relay, _) = following(&desk, &open).await;
+    assert_eq!(stands(&right.write(), "after a start").await, sent.sequence + 1, "it is set once");
+    relay.stop().await;
+
+    // Whoever wrote the same bytes left nothing to do.
+    let sent = jetstream.publish(subject.clone(), right.write().into()).await.unwrap().await.unwrap();
+    let (relay, _) = following(&desk, &open).await;
+    open.submit(one(put("small", "other"))).await.unwrap();
+    eventually("the next record", SEEN_WITHIN, async || match record(&desk, &jetstream, "a").await? {
+        next if next.position == Position::from(6) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    let stream = jetstream.get_stream(Prefix::default().bucket_stream(Bucket::Desired)).await.unwrap();
+    let last = stream.get_last_raw_message_by_subject(&subject).await.unwrap().sequence;
+    assert!(last <= sent.sequence + 2, "{last}: a record each for `a` and `b`, and nothing before");
+    relay.stop().await;
+}
+
+#[tokio::test]
 async fn an_object_that_was_deleted_is_put_again_at_the_next_start() {
     let (desk, open) = filled().await;
     let (relay, jetstream) = following(&desk, &open).await;

@@ -11,10 +11,10 @@ use schema::command::{Command, CreateJoinToken, EnrolNode, JoinNode, SetNodeKeys
 use schema::entity::Actor;
 use schema::event::Event;
 use schema::id::{CommandId, LogId};
+use schema::labels::Labels;
 use schema::node_keys::NodeKeys;
 use schema::request::Request;
 use schema::seal::SecretKey;
-use schema::target::Labels;
 
 use super::*;
 

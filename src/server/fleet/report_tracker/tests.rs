@@ -288,7 +288,7 @@ fn of_a_retired_node_only_that_it_runs_nothing_is_noted_and_once() {
     let nothing = RecordRef { position: 2.into(), digest: digest_of([]) };
     let empty = Reported { running: Some(nothing), last_good: Some(nothing), ..report("a", 1) };
     let says = |report: &Reported| ReportSummary::from(report);
-    let labels = schema::target::Labels::default();
+    let labels = schema::labels::Labels::default();
     let enrolled = asked(
         &Configuration::default(),
         &Request::of([Command::EnrolNode(EnrolNode { id: node.clone(), labels, keys: None })]),
