@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::Error;
 
 /// Messages that one request to the consumer asks for.
-const PAGE_MESSAGES: usize = 1_000;
+const PAGE_MESSAGES: usize = 500;
 /// How long NATS may take for a page, and for its next message.
 const PAGE_WITHIN: Duration = Duration::from_secs(10);
 /// NATS deletes a consumer that a broken connection left behind after this time.

@@ -174,6 +174,7 @@ impl Records {
             if self.revision(node.as_str()) == revision {
                 tracing::warn!(%node, "setting a record again whose signature was wrong");
                 self.send_signed(&mut under_way, vec![SignedBytes { node, bytes }]).await?;
+                self.settle(&mut under_way, UnderWayLimit::whole()).await?;
             }
         }
         self.settle(&mut under_way, UnderWayLimit::NOTHING).await

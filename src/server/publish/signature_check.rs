@@ -4,6 +4,7 @@
 //! beside the relay's work, once it follows the log.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use program::tasks::run_blocking;
@@ -17,6 +18,8 @@ use tokio_util::task::AbortOnDropHandle;
 /// What is checked in one go: a twentieth of a second of one core.
 const STEP_RECORDS: usize = 2_048;
 const STEP_BYTES: usize = 8 * 1024 * 1024;
+/// The longest pause after a step; it is as long as the step took.
+const REST_MAX: Duration = Duration::from_secs(1);
 
 /// A record of the bucket, with the revision of its key.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ impl SignatureCheck {
     pub(super) fn start(key: SecretKey, mut records: VecDeque<HeldRecord>) -> Self {
         // From anywhere: where resyncs come oftener than a check ends, every record is looked at sooner or later.
         let first = fastrand::usize(..records.len().max(1));
-        records.rotate_left(first.min(records.len()));
+        records.rotate_left(first);
         let (sender, resigned) = mpsc::channel(1);
         let task = AbortOnDropHandle::new(tokio::spawn(check(key, records, sender)));
         Self { resigned: Mutex::new(resigned), _task: task }
@@ -59,11 +62,12 @@ async fn check(key: SecretKey, mut left: VecDeque<HeldRecord>, resigned: mpsc::S
         let (began, key, step) = (Instant::now(), key.clone(), next_step(&mut left));
         let wrong: Vec<HeldRecord> =
             run_blocking(move || step.into_iter().filter_map(|record| signed_again(&key, record)).collect()).await;
+        let rest = began.elapsed().min(REST_MAX);
         if !wrong.is_empty() && resigned.send(wrong).await.is_err() {
             return;
         }
         // Whoever waits for the relay comes first.
-        sleep(began.elapsed()).await;
+        sleep(rest).await;
     }
     tracing::debug!(records, "signatures of the records checked");
 }
@@ -125,14 +129,14 @@ mod tests {
             assert_eq!((node.as_str(), revision), (format!("n-{number}").as_str(), 7));
             assert_eq!(bytes, right(number).write());
         }
-        let more = tokio::time::timeout(std::time::Duration::from_millis(300), check.resigned());
+        let more = tokio::time::timeout(Duration::from_millis(300), check.resigned());
         assert!(more.await.is_err(), "there are no others");
     }
 
     #[tokio::test]
     async fn a_bucket_without_records_has_none_to_check() {
         let check = SignatureCheck::start(SecretKey::from_seed(&[7; 32]), VecDeque::new());
-        let none = tokio::time::timeout(std::time::Duration::from_millis(50), check.resigned());
+        let none = tokio::time::timeout(Duration::from_millis(50), check.resigned());
         assert!(none.await.is_err());
     }
 }
