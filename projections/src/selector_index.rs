@@ -214,7 +214,7 @@ fn keys(selector: &Selector) -> impl Iterator<Item = &String> {
     exists.map(|requirement| &requirement.key)
 }
 
-fn pairs<'a>(labels: &'a Labels) -> impl Iterator<Item = Pair> + use<'a> {
+fn pairs(labels: &Labels) -> impl Iterator<Item = Pair> {
     labels.iter().map(|(key, value)| pair(key, value))
 }
 

@@ -56,6 +56,7 @@ pub(crate) async fn of(stream: &Stream, filter: &str) -> Result<Vec<LatestMessag
         let (subject, payload) = (message.subject.to_string(), message.payload.clone());
         found.push(LatestMessage { subject, sequence, payload, deleted });
     }
+    // It asks for no page of a consumer that is gone.
     drop(pages);
     // If this fails, NATS deletes the consumer when it has been idle.
     let _ = stream.delete_consumer(&consumer.cached_info().name).await;

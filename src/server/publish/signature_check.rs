@@ -39,7 +39,8 @@ pub(super) struct SignatureCheck {
 impl SignatureCheck {
     /// Begins to check whether `key` made the signatures of these records.
     pub(super) fn start(key: SecretKey, mut records: VecDeque<HeldRecord>) -> Self {
-        // From anywhere: where resyncs come oftener than a check ends, every record is looked at sooner or later.
+        // The check begins at a random record: where resyncs come oftener than a check ends, each record is checked in one of
+        // them by and by.
         let first = fastrand::usize(..records.len().max(1));
         records.rotate_left(first);
         let (sender, resigned) = mpsc::channel(1);
@@ -66,7 +67,7 @@ async fn check(key: SecretKey, mut left: VecDeque<HeldRecord>, resigned: mpsc::S
         if !wrong.is_empty() && resigned.send(wrong).await.is_err() {
             return;
         }
-        // Whoever waits for the relay comes first.
+        // The relay's own work needs the processors more.
         sleep(rest).await;
     }
     tracing::debug!(records, "signatures of the records checked");
